@@ -1,0 +1,1 @@
+"""Callcenter: domain, web and orchestration."""

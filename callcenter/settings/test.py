@@ -1,0 +1,15 @@
+"""Tests: the real database and the real broker, quick password hashes, nothing that leaves the machine."""
+
+from __future__ import annotations
+
+from callcenter.settings.base import *  # noqa: F403
+from callcenter.settings.base import CELERY
+
+SECRET_KEY = "only-for-tests-" + "x" * 40
+DEBUG = False
+ALLOWED_HOSTS = ["*"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+CELERY = {**CELERY, "task_always_eager": False}
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+ACCOUNT_RATE_LIMITS = False
