@@ -104,7 +104,7 @@ def status(var_dir: Path) -> ServiceStatus:
         return ServiceStatus(running=False)
     state = _read_state(run_dir)
     fields = ("watchdog_pid", "postgres_pid", "valkey_pid", "postgres_port", "valkey_port")
-    return ServiceStatus(running=bool(state), **{name: int(str(state.get(name, 0))) for name in fields})
+    return ServiceStatus(running=True, **{name: int(str(state.get(name, 0))) for name in fields})
 
 
 def stop(var_dir: Path, *, timeout_s: float = STOP_TIMEOUT_S) -> bool:
