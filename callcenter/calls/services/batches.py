@@ -1,0 +1,217 @@
+"""A batch: many files, perhaps a manifest; every row ends as done, duplicate or refused with its reason."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import uuid
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from callcenter.accounts.models import Team, User
+from callcenter.calls.models import Batch, BatchRow
+from callcenter.calls.services import archives, manifests
+from callcenter.calls.services.ingest import Outcome, ingest_path
+from callcenter.core import audit
+from callcenter.core.errors import CallcenterError, Refused
+from callcenter.core.queue import enqueue
+from callcenter.core.storage import store
+
+log = structlog.get_logger("callcenter.batches")
+State = BatchRow.State
+MAX_ATTEMPTS = 3
+CLAIM_SECONDS = 600
+
+
+def open_batch(
+    *, by: User | None, team: Team, name: str = "", source: str = "web", defaults: dict[str, Any] | None = None
+) -> Batch:
+    """Create an empty batch. Raises CallcenterError when the user may not file calls under the team."""
+    if by is not None and not by.sees_all_teams and not by.teams.filter(pk=team.pk).exists():
+        raise CallcenterError(f"You may not upload to the team “{team.name}”.", code="team_not_allowed")
+    batch = Batch.objects.create(
+        created_by=by,
+        team=team,
+        name=name or f"Upload of {timezone.localtime():%d %b %Y, %H:%M}",
+        source=source,
+        defaults=defaults or {},
+    )
+    audit.record("batch.open", batch, user=by, source=source)
+    return batch
+
+
+def add_manifest(*, batch: Batch, filename: str, data: bytes) -> BatchRow:
+    """Take a manifest. One that cannot be understood is a refused row; the files then go on without it."""
+    row = _new_row(batch, filename=filename, kind="manifest", size=len(data))
+    try:
+        found = manifests.parse(filename=filename, data=data)
+    except Refused as error:
+        return _end(row, Outcome(State.REFUSED, None, error.message, error.code))
+    Batch.objects.filter(pk=batch.pk).update(manifest=found)
+    batch.manifest = found
+    return _end(row, Outcome(State.DONE, None, f"{len(found)} rows read."))
+
+
+def add_file(
+    *, batch: Batch, filename: str, stream: BinaryIO, metadata: dict[str, Any] | None = None, start: bool = False
+) -> BatchRow:
+    """Keep one received file and give it a row. The check itself is a worker's: it can take long.
+
+    `start` sends the row to a worker at once; otherwise close_batch does (a manifest may still come).
+    """
+    limit = settings.ENV.MAX_UPLOAD_MB * 2**20
+    with tempfile.NamedTemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR) as staged:
+        shutil.copyfileobj(stream, staged, 1024 * 1024)
+        staged.flush()
+        size = staged.tell()
+        kind = "zip" if archives.is_zip(Path(staged.name)) else "audio"
+        if size > limit:
+            row = _new_row(batch, filename=filename, kind=kind, size=size)
+            text = f"The file is larger than the limit of {settings.ENV.MAX_UPLOAD_MB} MiB."
+            return _end(row, Outcome(State.REFUSED, None, text, "too_large"))
+        key = f"staging/{batch.pk}/{uuid.uuid4().hex}"
+        store().put_file(key, staged.name)
+    row = _new_row(batch, filename=filename, kind=kind, size=size, staged_key=key, metadata=metadata or {})
+    if start or batch.closed_at or batch.manifest:
+        _send(row)
+    return row
+
+
+def close_batch(*, batch: Batch) -> Batch:
+    """Say that no more files come: rows start, and what the manifest names but nobody sent is refused."""
+    with transaction.atomic():
+        locked = Batch.objects.select_for_update().get(pk=batch.pk)
+        if locked.closed_at is None:
+            locked.closed_at = timezone.now()
+            locked.save(update_fields=["closed_at"])
+        for row in locked.rows.filter(state=State.RECEIVED):
+            _send(row)
+        _refuse_missing(locked)
+    return locked
+
+
+def process_row(row_id: int) -> BatchRow | None:
+    """Claim one row and bring it to its end. Returns None when somebody else has it or it has ended."""
+    now = timezone.now()
+    claimed = BatchRow.objects.filter(pk=row_id, state=State.RECEIVED).update(state=State.CHECKING, claimed_at=now)
+    if claimed != 1:
+        return None
+    row = BatchRow.objects.select_related("batch__team", "batch__created_by").get(pk=row_id)
+    if not store().exists(row.staged_key):
+        return _end(row, Outcome(State.REFUSED, None, "The upload was not kept whole; please send it again.", "lost"))
+    with store().local_path(row.staged_key) as path:
+        outcome = _expand(row, path) if row.kind == "zip" else _ingest(row, path)
+    row = _end(row, outcome)
+    store().delete(row.staged_key)
+    if row.kind == "zip":
+        with transaction.atomic():
+            _refuse_missing(Batch.objects.select_for_update().get(pk=row.batch_id))
+    return row
+
+
+def sweep_rows() -> int:
+    """Send again rows whose message or worker got lost; return how many. A row that kills workers is refused."""
+    stale = timezone.now() - timedelta(seconds=CLAIM_SECONDS)
+    swept = 0
+    for row in BatchRow.objects.filter(state=State.CHECKING, claimed_at__lte=stale):
+        if row.attempts + 1 >= MAX_ATTEMPTS:
+            text = f"Checking this file did not end in {MAX_ATTEMPTS} tries."
+            _end(row, Outcome(State.REFUSED, None, text, "check_failed"))
+            continue
+        if BatchRow.objects.filter(pk=row.pk, state=State.CHECKING, claimed_at=row.claimed_at).update(
+            state=State.RECEIVED, attempts=row.attempts + 1
+        ):
+            _send(row)
+            swept += 1
+    waiting = BatchRow.objects.filter(state=State.RECEIVED, created_at__lte=stale).exclude(batch__closed_at=None)
+    for row in waiting[:500]:
+        _send(row)
+        swept += 1
+    return swept
+
+
+def _ingest(row: BatchRow, path: Path) -> Outcome:
+    batch = row.batch
+    named = manifests.lookup(batch.manifest, row.filename) if batch.manifest else None
+    raw = {**batch.defaults, **(named[1] if named else {}), **row.metadata}
+    fallback = raw.pop("_mtime", None)
+    return ingest_path(
+        path,
+        filename=row.filename,
+        raw_metadata={key: value for key, value in raw.items() if not key.startswith("_")},
+        team=batch.team,
+        by=batch.created_by,
+        source=batch.source,
+        fallback_start=datetime.fromisoformat(fallback) if fallback else None,
+    )
+
+
+def _expand(row: BatchRow, path: Path) -> Outcome:
+    """Give every file of an archive its own row. Safe to repeat: a member that has its row is passed over."""
+    batch = row.batch
+    taken = 0
+    manifest_name = ""
+    try:
+        with archives.opened(path) as archive:
+            members = archive.members()
+            for name in [m for m in members if archives.is_manifest(m)]:
+                manifest_name = name
+                add_manifest(batch=batch, filename=f"{row.filename}/{name}", data=archive.read_small(name))
+            have = set(batch.rows.values_list("filename", flat=True))
+            for name in members:
+                shown = f"{row.filename}/{name}"
+                if name == manifest_name or shown in have:
+                    continue
+                with archive.open(name) as stream:
+                    add_file(batch=batch, filename=shown, stream=stream, start=True)
+                taken += 1
+    except Refused as error:
+        return Outcome(State.REFUSED, None, error.message, error.code)
+    return Outcome(State.DONE, None, f"{taken} files taken out of the archive.")
+
+
+def _refuse_missing(batch: Batch) -> None:
+    if batch.closed_at is None or not batch.manifest:
+        return
+    if batch.rows.filter(kind="zip").exclude(state__in=BatchRow.ENDED).exists():
+        return
+    named = {
+        found[0]
+        for name in batch.rows.exclude(kind="manifest").values_list("filename", flat=True)
+        if (found := manifests.lookup(batch.manifest, name))
+    }
+    for name in batch.manifest:
+        if name not in named:
+            row = _new_row(batch, filename=name, kind="audio")
+            text = "The manifest names this file, but it was not uploaded."
+            _end(row, Outcome(State.REFUSED, None, text, "missing_file"))
+
+
+def _new_row(batch: Batch, *, filename: str, **values: Any) -> BatchRow:
+    with transaction.atomic():
+        Batch.objects.select_for_update().get(pk=batch.pk)
+        last = batch.rows.aggregate(last=Max("position"))["last"]
+        position = 0 if last is None else last + 1
+        return BatchRow.objects.create(batch=batch, position=position, filename=filename[-255:], **values)
+
+
+def _end(row: BatchRow, outcome: Outcome) -> BatchRow:
+    row.state = outcome.state
+    row.reason = outcome.reason[:500]
+    row.code = outcome.code[:40]
+    row.call = outcome.call
+    row.ended_at = timezone.now()
+    row.save(update_fields=["state", "reason", "code", "call", "ended_at"])
+    log.info("row_ended", row=row.pk, batch=str(row.batch_id), state=row.state, code=row.code)
+    return row
+
+
+def _send(row: BatchRow) -> None:
+    enqueue("calls.ingest_row", queue="ingest", row_id=row.pk)

@@ -1,0 +1,136 @@
+"""What a manifest row, a file name or an API request says about a call: read, checked, resolved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from callcenter.accounts.models import Team, User
+from callcenter.calls.models import Call, Queue
+from callcenter.core.errors import Refused
+
+#: Column name -> what it holds. The names that a manifest may use.
+COLUMNS: dict[str, str] = {
+    "filename": "the file this row is about (also: audio)",
+    "team": "name or slug of the team",
+    "agent": "user name of the agent",
+    "queue": "name of the queue",
+    "direction": "inbound, outbound or unknown",
+    "started_at": "ISO 8601 date and time; without a zone the server's zone is meant",
+    "customer_ref": "your reference of the customer",
+    "external_id": "your identifier of the call; unique in a team",
+    "language": "language code such as en",
+    "num_speakers": "how many people speak, for mono calls (1 to 8; empty: find out)",
+    "agent_channel": "channel of the agent where each party has a channel (0 or 1)",
+}
+ALIASES = {"audio": "filename", "file": "filename", "path": "filename"}
+MAX_TEXT = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """Resolved business data of one call."""
+
+    team: Team
+    agent: User | None
+    queue: Queue | None
+    direction: str
+    started_at: datetime
+    customer_ref: str
+    external_id: str
+    language: str
+    num_speakers: int
+    agent_channel: int
+
+
+def canonical(column: str) -> str:
+    """Return the column's canonical name: lower case, underscores, aliases resolved."""
+    name = column.strip().lower().lstrip("\ufeff").replace(" ", "_").replace("-", "_")
+    return ALIASES.get(name, name)
+
+
+def unknown_columns(columns: list[str]) -> list[str]:
+    """Return those names that no manifest may use, as they were written."""
+    return [column for column in columns if canonical(column) not in COLUMNS]
+
+
+def resolve(raw: dict[str, Any], *, team: Team, by: User | None, fallback_start: datetime | None = None) -> Metadata:
+    """Turn raw values into rows of ours.
+
+    `team` is used where the row names none. Raises Refused with a sentence that names the field and the value.
+    A user who does not see all teams may only file calls under the own teams.
+    """
+    values = {canonical(key): str(value).strip() for key, value in raw.items() if value not in (None, "")}
+    if values.get("team"):
+        team = _team(values["team"])
+    if by is not None and not by.sees_all_teams and not by.teams.filter(pk=team.pk).exists():
+        raise Refused(f"You may not file calls under the team “{team.name}”.", code="team_not_allowed")
+    direction = values.get("direction", "unknown").lower()
+    if direction not in Call.Direction.values:
+        raise Refused(
+            f"direction “{values['direction']}” is not one of {', '.join(Call.Direction.values)}.", code="bad_metadata"
+        )
+    for name in ("customer_ref", "external_id"):
+        if len(values.get(name, "")) > MAX_TEXT:
+            raise Refused(f"{name} is longer than {MAX_TEXT} characters.", code="bad_metadata")
+    return Metadata(
+        team=team,
+        agent=_agent(values["agent"], team) if values.get("agent") else None,
+        queue=_queue(values["queue"]) if values.get("queue") else None,
+        direction=direction,
+        started_at=_when(values["started_at"]) if values.get("started_at") else fallback_start or timezone.now(),
+        customer_ref=values.get("customer_ref", ""),
+        external_id=values.get("external_id", ""),
+        language=values.get("language", "en")[:12].lower(),
+        num_speakers=_number(values, "num_speakers", 0, 8),
+        agent_channel=_number(values, "agent_channel", 0, 1),
+    )
+
+
+def _team(text: str) -> Team:
+    team = Team.objects.filter(slug=text.lower()).first() or Team.objects.filter(name__iexact=text).first()
+    if team is None:
+        raise Refused(f"team “{text}” is not known.", code="unknown_team")
+    return team
+
+
+def _agent(text: str, team: Team) -> User:
+    agent = User.objects.filter(username__iexact=text).first()
+    if agent is None:
+        raise Refused(f"agent “{text}” is not a known user name.", code="unknown_agent")
+    if not agent.teams.filter(pk=team.pk).exists():
+        raise Refused(f"agent “{text}” is not in the team “{team.name}”.", code="agent_not_in_team")
+    return agent
+
+
+def _queue(text: str) -> Queue:
+    if len(text) > MAX_TEXT:
+        raise Refused(f"queue is longer than {MAX_TEXT} characters.", code="bad_metadata")
+    found = Queue.objects.filter(name__iexact=text).first()
+    return found or Queue.objects.get_or_create(name=text)[0]
+
+
+def _when(text: str) -> datetime:
+    try:
+        when = parse_datetime(text)
+        if when is None and text.replace(".", "", 1).isdigit():
+            seconds = float(text)
+            when = datetime.fromtimestamp(seconds / 1000 if seconds > 1e11 else seconds, tz=UTC)
+    except (ValueError, OverflowError, OSError):
+        when = None
+    if when is None:
+        raise Refused(f"started_at “{text}” is not a date and time such as 2026-03-31T14:05:00+02:00.", code="bad_metadata")
+    return timezone.make_aware(when) if timezone.is_naive(when) else when
+
+
+def _number(values: dict[str, str], name: str, low: int, high: int) -> int:
+    text = values.get(name, "")
+    if not text:
+        return 0
+    if not text.isdigit() or not low <= int(text) <= high:
+        raise Refused(f"{name} “{text}” is not a whole number from {low} to {high}.", code="bad_metadata")
+    return int(text)

@@ -1,0 +1,161 @@
+"""Understanding a call: transcript in, insight and alerts stored, warehouse loaded; and the triage of alerts."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from callcenter.accounts.models import User
+from callcenter.calls.models import Call, Transcript
+from callcenter.calls.services.transcripts import current_document
+from callcenter.core import audit
+from callcenter.core.errors import CallcenterError
+from callcenter.insights.models import Alert, Insight, Intent, Rule
+from callcenter.insights.warehouse_doc import load_into_warehouse
+
+
+def understand_call(*, call: Call) -> Insight:
+    """Compute and store insight and alerts of the call's current transcript, then load the warehouse."""
+    from analytics.nlu import understand
+
+    document = understand(current_document(call), config())
+    insight = store_insight(call=call, document=document)
+    load_into_warehouse(call)
+    return insight
+
+
+def config() -> dict[str, Any]:
+    """Return the configuration that understanding works with: taxonomy and rules as they stand in the database."""
+    document: dict[str, Any] = {
+        "models_dir": str(settings.MODELS_DIR),
+        "cache_dir": str(settings.VAR_DIR / "nlu"),
+        "sentiment_model": settings.ENV.SENTIMENT_MODEL,
+        "intent_model": settings.ENV.INTENT_MODEL,
+    }
+    intents = list(Intent.objects.filter(enabled=True))
+    if intents:
+        document["intents"] = [
+            {"name": i.name, "label": i.label, "description": i.description, "examples": i.examples} for i in intents
+        ]
+    rules = list(Rule.objects.filter(enabled=True))
+    if Rule.objects.exists():
+        document["rules"] = [{**r.definition, "key": r.key, "version": r.version} for r in rules]
+    return document
+
+
+def store_insight(*, call: Call, document: dict[str, Any]) -> Insight:
+    """Replace the call's insight and alerts by those of the document, keeping what people decided on alerts."""
+    sentiment = document["sentiment"]
+    with transaction.atomic():
+        Call.objects.select_for_update().get(pk=call.pk)
+        transcript = Transcript.objects.get(pk=call.transcript_id)
+        insight, _ = Insight.objects.update_or_create(
+            call=call,
+            defaults={
+                "transcript": transcript,
+                "nlu_version": str(document["nlu_version"])[:60],
+                "intent": document["intent"],
+                "intent_probability": document["intent_probability"],
+                "sentiment": sentiment["score"],
+                "sentiment_customer": sentiment["customer"],
+                "sentiment_agent": sentiment["agent"],
+                "document": document,
+            },
+        )
+        kept = set()
+        for raw in document["alerts"]:
+            identity = _identity(raw)
+            kept.add(identity)
+            Alert.objects.update_or_create(call=call, identity=identity, defaults=_alert_values(raw))
+        # A person's decision outlives the rule that caused it; an alert that nobody touched does not.
+        call.alerts.filter(status=Alert.Status.OPEN).exclude(identity__in=kept).delete()
+    return insight
+
+
+def acknowledge(*, alert: Alert, by: User) -> Alert:
+    """Mark an open alert as seen and taken on."""
+    return _decide(alert, by, Alert.Status.ACKNOWLEDGED, "")
+
+
+def dismiss(*, alert: Alert, by: User, reason: str) -> Alert:
+    """Mark an alert as wrong or irrelevant. Raises CallcenterError without a reason: the reasons measure the rule."""
+    if not reason.strip():
+        raise CallcenterError("Say why this alert is dismissed.", code="reason_missing")
+    return _decide(alert, by, Alert.Status.DISMISSED, reason.strip()[:300])
+
+
+def seed_defaults() -> tuple[int, int]:
+    """Put the default taxonomy and rule pack into empty tables; return how many intents and rules were added.
+
+    What exists is never touched, so that a supervisor's edits survive every start.
+    """
+    from analytics.nlu.defaults import default_intents, default_rules
+
+    intents = [
+        Intent(
+            name=item["name"],
+            label=item.get("label") or item["name"].replace("_", " ").capitalize(),
+            description=item.get("description", ""),
+            examples=item["examples"],
+        )
+        for item in default_intents()
+    ]
+    rules = [
+        Rule(
+            key=item["key"],
+            version=item.get("version", 1),
+            category=item["category"],
+            severity=item["severity"],
+            title=item.get("title") or item["key"].replace("_", " ").capitalize(),
+            definition=item,
+            enabled=item.get("enabled", True),
+        )
+        for item in default_rules()
+    ]
+    with transaction.atomic():
+        added_intents = 0 if Intent.objects.exists() else len(Intent.objects.bulk_create(intents))
+        added_rules = 0 if Rule.objects.exists() else len(Rule.objects.bulk_create(rules))
+    return added_intents, added_rules
+
+
+def _decide(alert: Alert, by: User, status: str, reason: str) -> Alert:
+    with transaction.atomic():
+        alert = Alert.objects.select_for_update().get(pk=alert.pk)
+        before = alert.status
+        alert.status = status
+        alert.handled_by = by
+        alert.handled_at = timezone.now()
+        alert.dismiss_reason = reason
+        alert.save(update_fields=["status", "handled_by", "handled_at", "dismiss_reason"])
+        audit.record(f"alert.{status}", alert, user=by, before=before)
+        transaction.on_commit(lambda: load_into_warehouse(alert.call))
+    return alert
+
+
+def _identity(raw: dict[str, Any]) -> str:
+    """Return what makes an alert the same one after re-understanding: category, rule, party and ten-second place."""
+    text = f"{raw['category']}|{raw['rule_key']}|{raw['party']}|{raw['start_ms'] // 10_000}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _alert_values(raw: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "category": raw["category"],
+        "severity": raw["severity"],
+        "rule_key": raw["rule_key"],
+        "rule_version": str(raw["rule_version"]),
+        "party": raw["party"],
+        "start_ms": raw["start_ms"],
+        "end_ms": raw["end_ms"],
+        "turn_index": raw.get("turn"),
+        "quote": raw.get("quote", ""),
+        "word_ids": raw.get("word_ids", []),
+        "transcription_confidence": raw.get("transcription_confidence"),
+        "components": raw.get("components", []),
+        "score": raw.get("score", 0.0),
+        "listen_first": raw.get("listen_first", False),
+    }

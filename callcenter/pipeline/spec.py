@@ -1,0 +1,25 @@
+"""Which model and which settings the next run uses."""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+from asr_worker.types import PipelineSpec
+from callcenter.calls.models import Call
+from callcenter.learning.models import Model
+
+
+def spec_for(call: Call) -> PipelineSpec:
+    """Return the spec of a new run: the served registry model if there is one, else the configured default."""
+    env = settings.ENV
+    served = Model.objects.filter(status=Model.Status.SERVED).first()
+    return PipelineSpec(
+        transcriber=served.engine if served else env.SPEECH_ENGINE,
+        model=served.reference if served else env.SPEECH_MODEL,
+        compute_type=(served.compute_type if served else "") or env.SPEECH_COMPUTE_TYPE,
+        device=env.SPEECH_DEVICE,
+        language=call.language or env.SPEECH_LANGUAGE,
+        diarizer=env.SPEECH_DIARIZER,
+        num_speakers=call.num_speakers,
+        agent_channel=call.agent_channel,
+    )
