@@ -6,13 +6,41 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.urls import reverse
+
+from callcenter.accounts.decorators import BATCH_READERS, OPERATORS, READERS
 
 
 def site(request: HttpRequest) -> dict[str, Any]:
-    """Return the product's name, the debug flag and the open-alert count shown in the navigation."""
+    """Return the product's name and, for a signed-in user, the navigation with the open-alert count."""
     context: dict[str, Any] = {"product_name": "Callcenter", "time_zone": settings.TIME_ZONE}
-    if getattr(request, "user", None) is not None and request.user.is_authenticated:
+    if getattr(request, "user", None) is not None and request.user.is_authenticated and not request.headers.get("HX-Request"):
         from callcenter.insights.selectors import open_alert_count
 
         context["open_alert_count"] = open_alert_count(request.user)
+        context["navigation"] = _navigation(request, context["open_alert_count"])
     return context
+
+
+def _navigation(request: HttpRequest, open_alerts: int) -> list[dict[str, Any]]:
+    """Return only the pages that this user may open, in the order of a working day."""
+    entries = (
+        ("dashboards:home", "Dashboard", "layout-dashboard", READERS, 0),
+        ("calls:list", "Calls", "phone", READERS, 0),
+        ("insights:alerts", "Alerts", "alert-triangle", READERS, open_alerts),
+        ("calls:batches", "Batches", "upload", BATCH_READERS, 0),
+        ("pipeline:operations", "Operations", "server-2", OPERATORS, 0),
+    )
+    here = request.path
+    return [
+        {
+            "url": url,
+            "label": label,
+            "icon": icon,
+            "count": count,
+            "active": here == url or (url != "/" and here.startswith(url)),
+        }
+        for name, label, icon, roles, count in entries
+        if request.user.has_role(*roles)  # type: ignore[union-attr]
+        for url in [reverse(name)]
+    ]

@@ -32,7 +32,7 @@ def send(task: str, *, queue: str, countdown: float | None = None, **kwargs: Any
             retry=True,
             retry_policy={"max_retries": 2, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1},
         )
-    except Exception as error:  # noqa: BLE001 - kombu raises the transport's own errors, of any class
+    except Exception as error:  # kombu raises errors of the transport's own classes
         log.warning("enqueue_failed", task=task, queue=queue, error=type(error).__name__)
         return False
     return True

@@ -139,6 +139,8 @@ class Speaker:
             model, self._voices = fetch(self._folder)
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = 2
+            # Waiting threads that spin cost more than they gain on a machine with other work.
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
             self._session = onnxruntime.InferenceSession(str(model), options)
         ids = [SYMBOLS[symbol] for symbol in symbols]
         # A voice is a table of styles, one per length of what is said.

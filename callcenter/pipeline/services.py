@@ -168,7 +168,7 @@ def understand(run_id: str) -> bool:
     except CallcenterError as error:
         fail(run, code=error.code, message=error.message, permanent=error.permanent, back_to=State.NLU_QUEUED)
         return True
-    except Exception as error:  # noqa: BLE001 - whatever understanding trips over, the run must say so and go on
+    except Exception as error:  # whatever understanding trips over, the run must say so and go on
         log.exception("understand_failed", run=run_id, error=type(error).__name__)
         message = f"Understanding this call failed ({type(error).__name__})."
         fail(run, code="nlu_error", message=message, permanent=False, back_to=State.NLU_QUEUED)
@@ -215,14 +215,16 @@ def fail(run: Run, *, code: str, message: str, permanent: bool, back_to: str) ->
 def sweep() -> dict[str, int]:
     """Re-advance every run that nobody works on although somebody should; return what was done to how many."""
     done = {"advanced": 0, "extended": 0, "resent": 0, "failed": 0}
-    speech_backlog = broker.queue_length("speech")
+    backlog = {name: broker.queue_length(name) or 0 for name in ("speech", "nlu")}
     for run in Run.objects.due().select_related("call__recording")[:1000]:
-        done[_sweep_one(run, speech_backlog)] += 1
+        done[_sweep_one(run, backlog)] += 1
     return done
 
 
-def _sweep_one(run: Run, speech_backlog: int | None) -> str:
+def _sweep_one(run: Run, backlog: dict[str, int]) -> str:
     now = timezone.now()
+    if run.state == State.NLU_QUEUED and backlog["nlu"]:
+        return "extended"
     if run.state in Run.WAITING:
         advance(run.pk)
         return "advanced"
@@ -231,7 +233,7 @@ def _sweep_one(run: Run, speech_backlog: int | None) -> str:
         Run.objects.filter(pk=run.pk, state=State.SPEECH, deadline_at=run.deadline_at).update(
             deadline_at=now + _patience()
         )
-        if speech_backlog:
+        if backlog["speech"]:
             return "extended"
         _send_to_speech(run)
         return "resent"

@@ -23,6 +23,7 @@ from callcenter.core import audit
 from callcenter.core.errors import CallcenterError, Refused
 from callcenter.core.queue import enqueue
 from callcenter.core.storage import store
+from callcenter.pipeline import broker
 
 log = structlog.get_logger("callcenter.batches")
 State = BatchRow.State
@@ -130,6 +131,8 @@ def sweep_rows() -> int:
         ):
             _send(row)
             swept += 1
+    if broker.queue_length("ingest"):
+        return swept
     waiting = BatchRow.objects.filter(state=State.RECEIVED, created_at__lte=stale).exclude(batch__closed_at=None)
     for row in waiting[:500]:
         _send(row)
@@ -215,3 +218,9 @@ def _end(row: BatchRow, outcome: Outcome) -> BatchRow:
 
 def _send(row: BatchRow) -> None:
     enqueue("calls.ingest_row", queue="ingest", row_id=row.pk)
+
+
+def refuse(*, batch: Batch, filename: str, reason: str, code: str = "refused") -> BatchRow:
+    """Add a row that was refused before there was a file to keep."""
+    row = _new_row(batch, filename=filename, kind="audio")
+    return _end(row, Outcome(State.REFUSED, None, reason, code))

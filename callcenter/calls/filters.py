@@ -1,0 +1,197 @@
+"""The filter that the calls list, the dashboard and the alerts share: read from the address, written to the address."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, fields, replace
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db.models import Exists, OuterRef, Q
+from django.http import QueryDict
+from django.utils import timezone
+from django.utils.dateparse import parse_date
+
+from analytics.warehouse.measures import NEGATIVE_AT_MOST, POSITIVE_AT_LEAST
+from callcenter.calls.models import Call, CallQuerySet
+from callcenter.insights.models import Alert, Category
+from callcenter.pipeline.models import Run
+
+MOODS = ("negative", "neutral", "positive")
+STATES = {"ready": "Understood", "processing": "In progress", "failed": "Failed"}
+PERIODS = {"today": 1, "7": 7, "30": 30, "90": 90, "365": 365}
+MAX_QUERY = 300
+
+
+@dataclass(frozen=True, slots=True)
+class CallQuery:
+    """What was asked for. Every field is also a parameter of the address; the empty value means "any".
+
+    `start` and `end` are days, both inclusive, in the site's time zone. `problems` says, for people, what in the
+    address could not be understood and was therefore left out.
+    """
+
+    q: str = ""
+    start: date | None = None
+    end: date | None = None
+    team: int | None = None
+    queue: int | None = None
+    agent: int | None = None
+    intent: str = ""
+    category: str = ""
+    alerts: str = ""
+    mood: str = ""
+    state: str = ""
+    direction: str = ""
+    batch: uuid.UUID | None = None
+    weekday: int | None = None
+    hour: int | None = None
+    problems: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, params: QueryDict, *, days: int | None = None) -> CallQuery:
+        """Read the parameters. `days` is the period meant when the address names none."""
+        problems: list[str] = []
+
+        def number(name: str, low: int = 0, high: int = 2**31 - 1) -> int | None:
+            text = params.get(name, "").strip()
+            if not text:
+                return None
+            if text.isdigit() and len(text) < 11 and low <= int(text) <= high:
+                return int(text)
+            problems.append(f"{name} “{text[:20]}” is not known.")
+            return None
+
+        def one_of(name: str, known: Any) -> str:
+            text = params.get(name, "").strip()
+            if text and text not in known:
+                problems.append(f"{name} “{text[:20]}” is not known.")
+                return ""
+            return text
+
+        start, end = _day(params, "start", problems), _day(params, "end", problems)
+        period = one_of("period", (*PERIODS, "all"))
+        if period in PERIODS:
+            days = PERIODS[period]
+        if start is None and end is None and days and period != "all":
+            end = timezone.localdate()
+            start = end - timedelta(days=days - 1)
+        if start and end and end < start:
+            problems.append("The period ended before it started; the two days were exchanged.")
+            start, end = end, start
+        batch = None
+        if params.get("batch"):
+            try:
+                batch = uuid.UUID(params["batch"])
+            except ValueError:
+                problems.append("That batch is not known.")
+        return cls(
+            q=params.get("q", "").replace("\x00", "").strip()[:MAX_QUERY],
+            start=start,
+            end=end,
+            team=number("team"),
+            queue=number("queue"),
+            agent=number("agent"),
+            intent=params.get("intent", "").replace("\x00", "").strip()[:60],
+            category=one_of("category", Category.values),
+            alerts=one_of("alerts", ("open", "any")),
+            mood=one_of("mood", MOODS),
+            state=one_of("state", STATES),
+            direction=one_of("direction", Call.Direction.values),
+            batch=batch,
+            weekday=number("weekday", 1, 7),
+            hour=number("hour", 0, 23),
+            problems=tuple(problems),
+        )
+
+    @property
+    def start_time(self) -> datetime | None:
+        """Return the first moment of the period."""
+        return _midnight(self.start) if self.start else None
+
+    @property
+    def end_time(self) -> datetime | None:
+        """Return the first moment after the period."""
+        return _midnight(self.end + timedelta(days=1)) if self.end else None
+
+    @property
+    def narrowed(self) -> bool:
+        """Return whether anything at all limits the list."""
+        return bool(self.params())
+
+    def params(self, **changes: Any) -> dict[str, str]:
+        """Return the address parameters, with changes; empty ones are left out."""
+        asked = replace(self, **changes)
+        values = {f.name: getattr(asked, f.name) for f in fields(asked) if f.name != "problems"}
+        return {name: str(value) for name, value in values.items() if value not in (None, "")}
+
+    def link(self, path: str, **changes: Any) -> str:
+        """Return an address with this filter. Parameters that are no field (such as sort) are passed on."""
+        known = {f.name for f in fields(self)}
+        own = {name: value for name, value in changes.items() if name in known}
+        extra = {name: value for name, value in changes.items() if name not in known and value}
+        query = urlencode({**self.params(**own), **extra})
+        return f"{path}?{query}" if query else path
+
+    def apply(self, calls: CallQuerySet) -> CallQuerySet:
+        """Narrow the calls by everything except the search text."""
+        where = Q()
+        for name, value in (
+            ("team_id", self.team),
+            ("direction", self.direction),
+            ("insight__intent", self.intent),
+            ("started_at__iso_week_day", self.weekday),
+            ("started_at__hour", self.hour),
+        ):
+            if value not in (None, ""):
+                where &= Q(**{name: value})
+        for name, key in (("queue", self.queue), ("agent", self.agent)):
+            if key is not None:
+                where &= Q(**{f"{name}__isnull": True}) if key == 0 else Q(**{f"{name}_id": key})
+        if self.start_time:
+            where &= Q(started_at__gte=self.start_time)
+        if self.end_time:
+            where &= Q(started_at__lt=self.end_time)
+        if self.mood:
+            where &= {
+                "negative": Q(insight__sentiment__lte=NEGATIVE_AT_MOST),
+                "positive": Q(insight__sentiment__gte=POSITIVE_AT_LEAST),
+                "neutral": Q(insight__sentiment__gt=NEGATIVE_AT_MOST, insight__sentiment__lt=POSITIVE_AT_LEAST),
+            }[self.mood]
+        if self.category or self.alerts:
+            alerts = Alert.objects.filter(call=OuterRef("pk"))
+            if self.category:
+                alerts = alerts.filter(category=self.category)
+            if self.alerts == "open":
+                alerts = alerts.open()
+            where &= Q(Exists(alerts))
+        if self.batch:
+            where &= Q(batch_rows__batch_id=self.batch, batch_rows__state="done")
+        if self.state == "ready":
+            where &= Q(insight__isnull=False)
+        elif self.state == "processing":
+            where &= Q(Exists(Run.objects.filter(call=OuterRef("pk")).exclude(state__in=Run.ENDED)))
+        elif self.state == "failed":
+            newest = Run.objects.filter(call=OuterRef("pk")).order_by("-created_at")
+            failed = Run.objects.filter(pk=newest.values("pk")[:1], state=Run.State.FAILED)
+            where &= Q(Exists(failed))
+        return calls.filter(where)
+
+
+def _midnight(day: date) -> datetime:
+    return timezone.make_aware(datetime.combine(day, time.min))
+
+
+def _day(params: QueryDict, name: str, problems: list[str]) -> date | None:
+    text = params.get(name, "").strip()
+    if not text:
+        return None
+    try:
+        day = parse_date(text)
+    except ValueError:
+        day = None
+    if day is None or not 1970 <= day.year <= 9000:
+        problems.append(f"“{text[:20]}” is not a date.")
+        return None
+    return day
