@@ -47,7 +47,8 @@ class _Source:
         self.format = str(container.format.name).split(",")[0]
         self.samples = 0
         self.damaged = 0
-        self.stated_ms = _stated_ms(container, stream) if self.format in _STATE_LENGTH else 0
+        self.expected_ms = _stated_ms(container, stream)
+        self.stated_ms = self.expected_ms if self.format in _STATE_LENGTH else 0
 
     def frames(self) -> Iterator[Any]:
         """Yield decoded frames; damaged packets are counted and stepped over."""
@@ -58,7 +59,7 @@ class _Source:
                 decoded = packet.decode()
             except StopIteration:
                 return
-            except (av.error.InvalidDataError, av.error.ValueError):
+            except (av.error.InvalidDataError, av.error.ArgumentError):
                 self.damaged += 1
                 if self.damaged > 1000:
                     return
@@ -219,9 +220,15 @@ def _judge_length(source: _Source, head_ms: int) -> tuple[str, ...]:
             "are there. Upload the complete file.",
             code="truncated",
         )
+    warnings = []
     if source.damaged:
-        return (f"{source.damaged} damaged packet(s) were skipped while decoding",)
-    return ()
+        warnings.append(f"{source.damaged} damaged packet(s) were skipped while decoding")
+    if source.expected_ms - found > max(1000, 0.05 * source.expected_ms):
+        warnings.append(
+            f"the header suggests {say_length(source.expected_ms)} but {say_length(found)} are there; "
+            "the file may be cut short"
+        )
+    return tuple(warnings)
 
 
 class _Peaks:

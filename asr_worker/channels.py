@@ -139,12 +139,13 @@ def _speech_frames(levels: np.ndarray) -> np.ndarray:
 def _level_difference_is_steady(levels: np.ndarray, active: np.ndarray) -> bool:
     """Say whether the two channels keep the same level difference in most frames where either one is active."""
     either = active[0] | active[1]
+    if not either.size:
+        return False
     if int(either.sum()) < 10:
         either = np.ones(levels.shape[1], bool)
     # A delay of a few frames between the copies must not look like a changing difference.
-    smooth = [np.convolve(np.power(10, row / 10), np.ones(15) / 15, "same") for row in levels]
+    kernel = np.ones(min(15, levels.shape[1])) / 15
+    smooth = [np.convolve(np.power(10, row / 10), kernel, "same") for row in levels]
     difference = 10 * np.log10(smooth[0] / smooth[1])[either]
-    if not difference.size:
-        return False
     near = np.abs(difference - np.median(difference)) < _SAME_LEVEL_DB
     return float(near.mean()) >= _SAME_SHARE
