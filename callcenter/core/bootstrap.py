@@ -353,7 +353,8 @@ def main(arguments: list[str]) -> int:
             return 0
         if command == "demo":
             setup()
-            return in_venv("manage.py", "demo", "--port", port, check=False)
+            leave = ["--no-serve"] if os.environ.get("SERVE", "1") in {"", "0"} else []
+            return in_venv("manage.py", "demo", "--port", port, *leave, check=False)
         if command == "test":
             return command_test()
         if command == "lint":
