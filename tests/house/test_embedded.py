@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import pytest
 import redis
 
 from callcenter.core import embedded
+from tests.house.processes import all_gone, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 USER = """
@@ -63,24 +63,6 @@ class User:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait(timeout=10)
-
-
-def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 30) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"not so after {timeout_s} s: {what}"
-        time.sleep(0.02)  # between two looks at the condition
-
-
-def gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
-def all_gone(pids: list[int]) -> Callable[[], bool]:
-    return lambda: all(gone(pid) for pid in pids)
 
 
 @pytest.fixture(scope="module")
