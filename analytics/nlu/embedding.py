@@ -1,0 +1,144 @@
+"""Sentence embeddings from a local MiniLM directory: mean-pooled unit vectors, batched by length, cached by text.
+
+The pooling is that of Reimers and Gurevych, "Sentence-BERT" (EMNLP 2019). Nothing is downloaded: the directory
+`<models_dir>/minilm` must hold an ordinary transformers checkpoint with its tokeniser.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+MODEL_NAME = "minilm"
+MAX_TOKENS = 128
+TOKENS_PER_BATCH = 1024
+TEXT_CACHE = 20_000
+
+_lock = threading.Lock()
+_loaded: dict[str, MiniLM] = {}
+
+
+class EmbedderMissing(Exception):
+    """The embedding model cannot be used here; the message names the cure."""
+
+
+class Embedder(Protocol):
+    """Texts to unit vectors. `fingerprint` changes whenever the vectors would."""
+
+    fingerprint: str
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Return float32 unit vectors of shape (len(texts), dim)."""
+        ...
+
+    def encode_fixed(self, texts: tuple[str, ...]) -> np.ndarray:
+        """Return the same for texts that come again with every call (examples of rules), kept for good."""
+        ...
+
+
+class MiniLM:
+    """A loaded checkpoint; thread-safe, one per directory and process (see `load`)."""
+
+    def __init__(self, directory: Path) -> None:
+        if not (directory / "config.json").is_file():
+            raise EmbedderMissing(
+                f"no sentence-embedding model '{directory.name}' in the models folder: "
+                f"run `python -m asr_worker.models pull {MODEL_NAME}`"
+            )
+        try:
+            import torch
+            from transformers import AutoModel, AutoTokenizer
+        except ImportError as error:
+            raise EmbedderMissing("sentence embeddings need the worker extra: pip install 'callcenter[worker]'") from error
+        self._torch = torch
+        self._tokenizer = AutoTokenizer.from_pretrained(str(directory), local_files_only=True)
+        self._model: Any = AutoModel.from_pretrained(str(directory), local_files_only=True).eval()
+        self.fingerprint = _fingerprint(directory)
+        self._cache: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._fixed: dict[tuple[str, ...], np.ndarray] = {}
+        self._guard = threading.Lock()
+
+    @property
+    def dim(self) -> int:
+        return int(self._model.config.hidden_size)
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        if not texts:
+            return np.zeros((0, self.dim), np.float32)
+        with self._guard:
+            known = {t: self._cache[t] for t in dict.fromkeys(texts) if t in self._cache}
+            fresh = [t for t in dict.fromkeys(texts) if t not in known]
+            if fresh:
+                for text, vector in zip(fresh, self._run(fresh), strict=True):
+                    known[text] = self._cache[text] = vector
+            for text in known:
+                self._cache.move_to_end(text)
+            while len(self._cache) > TEXT_CACHE:
+                self._cache.popitem(last=False)
+        return np.stack([known[t] for t in texts])
+
+    def encode_fixed(self, texts: tuple[str, ...]) -> np.ndarray:
+        if texts not in self._fixed:
+            self._fixed[texts] = self.encode(texts)
+        return self._fixed[texts]
+
+    def _run(self, texts: list[str]) -> np.ndarray:
+        """Return vectors in the order of `texts`; sorted by length inside, so that little padding is computed."""
+        torch = self._torch
+        ids = self._tokenizer(texts, truncation=True, max_length=MAX_TOKENS, return_attention_mask=False)["input_ids"]
+        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
+        out = np.empty((len(ids), self.dim), np.float32)
+        pad = self._tokenizer.pad_token_id or 0
+        for batch in _batches(order, ids):
+            longest = len(ids[batch[-1]])
+            tokens = torch.full((len(batch), longest), pad, dtype=torch.long)
+            mask = torch.zeros((len(batch), longest), dtype=torch.long)
+            for row, i in enumerate(batch):
+                tokens[row, : len(ids[i])] = torch.tensor(ids[i])
+                mask[row, : len(ids[i])] = 1
+            with torch.inference_mode():
+                states = self._model(input_ids=tokens, attention_mask=mask).last_hidden_state
+                weights = mask.unsqueeze(-1).to(states.dtype)
+                pooled = (states * weights).sum(1) / weights.sum(1)
+                unit = torch.nn.functional.normalize(pooled.float(), dim=1)
+            out[batch] = unit.numpy()
+        return out
+
+
+def _batches(order: list[int], ids: list[list[int]]) -> list[list[int]]:
+    """Return index batches in order of length, each of at most 1024 padded tokens (or one text)."""
+    batches: list[list[int]] = []
+    for i in order:
+        if batches and (len(batches[-1]) + 1) * len(ids[i]) <= TOKENS_PER_BATCH:
+            batches[-1].append(i)
+        else:
+            batches.append([i])
+    return batches
+
+
+def _fingerprint(directory: Path) -> str:
+    digest = hashlib.sha256()
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        path = directory / name
+        if path.is_file():
+            digest.update(name.encode())
+            digest.update(str(path.stat().st_size).encode())
+            with path.open("rb") as file:
+                digest.update(file.read(1 << 20))
+    return digest.hexdigest()[:16]
+
+
+def load(models_dir: str | Path) -> MiniLM:
+    """Return the embedder of a models folder, loaded once per process. Raises EmbedderMissing with the cure."""
+    directory = Path(models_dir) / MODEL_NAME
+    key = str(directory.resolve())
+    with _lock:
+        if key not in _loaded:
+            _loaded[key] = MiniLM(directory)
+        return _loaded[key]

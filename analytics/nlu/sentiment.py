@@ -1,0 +1,212 @@
+"""How each turn sounds in words, from -1 to 1, and the curve of a call; text alone, no voice.
+
+Per chunk, a small head on the sentence vector (trained on text that we wrote, defaults/sentiment_train.yaml) is blended
+with the VADER lexicon (Hutto and Gilbert, "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social
+Media Text", ICWSM 2014). The blend weight is the one with the least log loss in cross-validation on our text. A score is
+P(positive) - P(negative); a turn is the word-weighted mean of its chunks, stronger chunks counting more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from analytics.nlu import heads
+from analytics.nlu.chunks import Chunk, EmbeddedChunks
+from analytics.nlu.embedding import Embedder
+from analytics.nlu.text import CallText
+
+LABELS = ("negative", "neutral", "positive")
+STRENGTH = 10.0
+LEXICON_STRENGTH = 10.0
+TRAIN_FILE = Path(__file__).parent / "defaults" / "sentiment_train.yaml"
+MIN_LABEL_MARGIN = 0.05
+
+
+@lru_cache(maxsize=1)
+def training_text() -> tuple[tuple[str, ...], np.ndarray]:
+    """Return our labelled turns: texts and label numbers (0 negative, 1 neutral, 2 positive)."""
+    raw = yaml.safe_load(TRAIN_FILE.read_text(encoding="utf-8"))
+    rows = [(text, LABELS.index(label)) for label in LABELS for text in raw[label]]
+    return tuple(t for t, _ in rows), np.array([y for _, y in rows])
+
+
+@lru_cache(maxsize=1)
+def _vader() -> Any:
+    try:
+        from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+    except ImportError:
+        return None
+    return SentimentIntensityAnalyzer()
+
+
+@lru_cache(maxsize=20_000)
+def _lexicon_row(text: str) -> tuple[float, float, float]:
+    said = _vader().polarity_scores(text)
+    return said["compound"], said["neg"], said["pos"]
+
+
+def lexicon_features(texts: Sequence[str]) -> np.ndarray:
+    """Return VADER's compound, negative and positive share per text, shape (n, 3)."""
+    return np.array([_lexicon_row(t) for t in texts], np.float32).reshape(-1, 3)
+
+
+def lexicon_head(cache_dir: Path) -> heads.LinearHead:
+    """Return the head that turns VADER's figures into class probabilities, fitted on our text."""
+    texts, labels = training_text()
+
+    def train() -> heads.LinearHead:
+        features = lexicon_features(texts)
+        weights, bias = heads.fit(features, labels, 3, strength=LEXICON_STRENGTH)
+        return heads.LinearHead(LABELS, weights, bias)
+
+    key = heads.content_key("lexicon", texts, labels.tolist(), LEXICON_STRENGTH)
+    return heads.cached("sentiment-lexicon", key, cache_dir, train)
+
+
+def sentence_head(embedder: Embedder, cache_dir: Path) -> heads.LinearHead:
+    """Return the head on sentence vectors; `extra["blend"]` is its weight beside the lexicon."""
+    texts, labels = training_text()
+
+    def train() -> heads.LinearHead:
+        vectors = embedder.encode(texts)
+        weights, bias = heads.fit(vectors, labels, 3, strength=STRENGTH)
+        oof = heads.out_of_fold(vectors, labels, 3, strength=STRENGTH)
+        t = heads.temperature(oof, labels)
+        extra = {"blend": 1.0, "cv_macro_f1_head": heads.macro_f1(labels, oof.argmax(1), 3)}
+        if _vader() is not None:
+            head_p = heads.softmax(oof / t)
+            features = lexicon_features(texts)
+            lex = heads.softmax(heads.out_of_fold(features, labels, 3, strength=LEXICON_STRENGTH))
+            extra |= _best_blend(head_p, lex, labels)
+        return heads.LinearHead(LABELS, weights, bias, t, extra)
+
+    key = heads.content_key("sentence", embedder.fingerprint, texts, labels.tolist(), STRENGTH, _vader() is not None)
+    return heads.cached("sentiment", key, cache_dir, train)
+
+
+def _best_blend(head_p: np.ndarray, lexicon_p: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    rows = np.arange(len(labels))
+    grid = np.linspace(0, 1, 21)
+    losses = [-np.log(np.maximum((w * head_p + (1 - w) * lexicon_p)[rows, labels], 1e-9)).mean() for w in grid]
+    best = float(grid[int(np.argmin(losses))])
+    mixed = best * head_p + (1 - best) * lexicon_p
+    return {
+        "blend": best,
+        "cv_macro_f1_lexicon": heads.macro_f1(labels, lexicon_p.argmax(1), 3),
+        "cv_macro_f1_blend": heads.macro_f1(labels, mixed.argmax(1), 3),
+    }
+
+
+def chunk_probabilities(
+    texts: Sequence[str], vectors: np.ndarray | None, embedder: Embedder | None, *, cache_dir: Path, warnings: list[str]
+) -> np.ndarray:
+    """Return (n, 3) class probabilities by head and lexicon, or by whichever of them exists; neutral when neither does."""
+    lexicon = None
+    if _vader() is not None:
+        lexicon = lexicon_head(cache_dir).probabilities(lexicon_features(texts))
+    else:
+        warnings.append("sentiment works without a lexicon: it needs the package vaderSentiment")
+    if vectors is None or embedder is None:
+        return lexicon if lexicon is not None else np.tile(np.array([0.0, 1.0, 0.0]), (len(texts), 1))
+    head = sentence_head(embedder, cache_dir)
+    by_head = head.probabilities(vectors)
+    if lexicon is None:
+        return by_head
+    blend = head.extra["blend"]
+    return blend * by_head + (1 - blend) * lexicon
+
+
+def call_sentiment(
+    call: CallText, chunks: Sequence[Chunk], embedded: EmbeddedChunks | None, *,
+    model: str, models_dir: Path, cache_dir: Path, warnings: list[str],
+) -> dict[str, Any]:  # fmt: skip
+    """Return the sentiment part of the document (see schema.Sentiment); an empty call is a neutral one."""
+    texts = [c.text for c in chunks]
+    probabilities: np.ndarray | None = None
+    if model and texts:
+        from analytics.nlu.checkpoints import CheckpointError, sentiment_probabilities
+
+        try:
+            probabilities = sentiment_probabilities(model, models_dir, texts)
+        except CheckpointError as error:
+            warnings.append(f"the sentiment model was not used: {error}")
+    if probabilities is None and texts:
+        vectors = embedded.vectors if embedded is not None else None
+        probabilities = chunk_probabilities(
+            texts, vectors, embedded.embedder if embedded is not None else None, cache_dir=cache_dir, warnings=warnings
+        )
+    turns = _turns(call, chunks, probabilities if probabilities is not None else np.zeros((0, 3)))
+    return summary(turns, call)
+
+
+def _turns(call: CallText, chunks: Sequence[Chunk], probabilities: np.ndarray) -> list[dict[str, Any]]:
+    rows: dict[int, list[int]] = {}
+    for i, chunk in enumerate(chunks):
+        rows.setdefault(chunk.turn, []).append(i)
+    out = []
+    for turn in call.turns:
+        mine = rows.get(turn.index)
+        if not mine:
+            continue
+        p = probabilities[mine]
+        spread = np.abs(p[:, 2] - p[:, 0])
+        weights = np.array([chunks[i].words for i in mine], float) * (0.25 + spread)
+        mean = (p * weights[:, None]).sum(0) / weights.sum()
+        out.append(
+            {
+                "turn": turn.index,
+                "party": turn.party,
+                "start_ms": turn.start_ms,
+                "end_ms": turn.end_ms,
+                "score": round(float(np.clip(mean[2] - mean[0], -1, 1)), 4),
+                "label": LABELS[int(mean.argmax())],
+                "_weight": float(np.sqrt(sum(chunks[i].words for i in mine))),
+            }
+        )
+    return out
+
+
+def summary(turns: list[dict[str, Any]], call: CallText) -> dict[str, Any]:
+    """Return the call's figures from its turns (which lose their private weight here).
+
+    A turn weighs as the square root of its words. The call is its customer's sentiment (the agent's tone is largely
+    script), of whoever spoke where there is no customer; turns in the last third of the talk count double, because a
+    call that ends well went well.
+    """
+    first, last = call.first_ms, call.last_ms
+    length = max(1, last - first)
+
+    def middle(turn: dict[str, Any]) -> float:
+        return ((turn["start_ms"] + turn["end_ms"]) / 2 - first) / length
+
+    def mean(some: list[dict[str, Any]], *, late: float = 1.0) -> float | None:
+        weights = [t["_weight"] * (late if middle(t) >= 2 / 3 else 1.0) for t in some]
+        if not some:
+            return None
+        value = sum(t["score"] * w for t, w in zip(some, weights, strict=True)) / sum(weights)
+        return round(value, 4)
+
+    by = {party: [t for t in turns if t["party"] == party] for party in ("agent", "customer", "unknown")}
+    early = mean([t for t in by["customer"] if middle(t) < 1 / 3])
+    late = mean([t for t in by["customer"] if middle(t) >= 2 / 3])
+    score = mean(by["customer"] or by["unknown"] or by["agent"], late=2.0)
+    quarters = {
+        party: [mean([t for t in by[party] if min(3, int(middle(t) * 4)) == q]) for q in range(4)]
+        for party in ("agent", "customer")
+    }
+    document = {
+        "score": score if score is not None else 0.0,
+        "agent": mean(by["agent"]),
+        "customer": mean(by["customer"]),
+        "customer_change": round(late - early, 4) if early is not None and late is not None else None,
+        "quarters": quarters,
+    }
+    for turn in turns:
+        turn.pop("_weight")
+    return document | {"turns": turns}
