@@ -38,7 +38,7 @@ class VadOptions:
     threshold: float = 0.5
     release: float = 0.35
     min_speech_ms: int = 96
-    min_silence_ms: int = 320
+    min_silence_ms: int = 600
     pad_ms: int = 200
     max_region_ms: int = 27_000
 

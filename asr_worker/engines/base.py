@@ -15,7 +15,6 @@ import numpy as np
 from asr_worker.types import PipelineSpec, SpeakerSegment, Word
 
 RATE = 16_000
-_LEAD_MS = 140
 Region = tuple[int, int]
 Progress = Callable[[float], None]
 
@@ -85,6 +84,16 @@ class Diarizer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Timed:
+    """A word inside a clip, times in ms from the clip's start."""
+
+    text: str
+    start_ms: float
+    end_ms: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
 class Piece:
     """A region inside a clip: `at_ms` is where it begins in the clip, `start_ms`..`end_ms` where it is in the call."""
 
@@ -115,19 +124,36 @@ class Clip:
             out[at : at + len(part)] = part
         return out
 
-    def locate(self, start_ms: float, end_ms: float) -> tuple[int, int]:
-        """Map a span of the clip back to the call; the result lies within one piece and is at least 20 ms long."""
-        middle = (start_ms + end_ms) / 2
-        best = self.pieces[0]
-        for piece in self.pieces:
-            # Attention runs ahead of a word that follows a join; what falls into the last padding before the join
-            # belongs to the region after it.
-            if piece.at_ms - _LEAD_MS <= middle:
-                best = piece
-        shift = best.start_ms - best.at_ms
-        start = min(max(round(start_ms) + shift, best.start_ms), best.end_ms - 20)
-        end = max(min(round(end_ms) + shift, best.end_ms), start + 20)
-        return max(0, start), end
+    def place(self, words: Sequence[Timed]) -> list[Word]:
+        """Return the words with their times in the call, each within one piece and at least 20 ms long.
+
+        Attention is vague at a join: a word may seem to begin before the region that it was spoken in. So each join
+        takes the boundary between two words that lies nearest, and a boundary after a sentence counts as nearer.
+        """
+        out: list[Word] = []
+        taken = 0
+        for piece, following in zip(self.pieces, (*self.pieces[1:], None), strict=True):
+            until = len(words) if following is None else _nearest_break(words, taken, following.at_ms)
+            shift = piece.start_ms - piece.at_ms
+            for word in words[taken:until]:
+                start = max(0, min(max(round(word.start_ms) + shift, piece.start_ms), piece.end_ms - 20))
+                end = max(min(round(word.end_ms) + shift, piece.end_ms), start + 20)
+                out.append(Word(word.text, start, end, round(word.probability, 4)))
+            taken = until
+        return out
+
+
+def _nearest_break(words: Sequence[Timed], first: int, join_ms: int) -> int:
+    best, least = first, float("inf")
+    for k in range(first, len(words) + 1):
+        at = words[k].start_ms if k < len(words) else words[-1].end_ms if words else 0.0
+        if k and k < len(words):
+            at = (at + words[k - 1].end_ms) / 2
+        ending = words[k - 1].text[-1:] if k else "."
+        cost = abs(at - join_ms) - (350 if ending in ".?!" else 120 if ending in ",;:" else 0)
+        if cost < least:
+            best, least = k, cost
+    return best
 
 
 def pack(channel: int, regions: Sequence[Region], *, longest_ms: int = 29_500, gap_ms: int = 80) -> list[Clip]:

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from asr_worker.engines import guard
-from asr_worker.engines.base import RATE, Channel, Clip, Heard, Progress, in_order, no_progress, pack
+from asr_worker.engines.base import RATE, Channel, Clip, Heard, Progress, Timed, in_order, no_progress, pack
 from asr_worker.engines.registry import find_model
-from asr_worker.engines.whisper_words import Timed, group_tokens, tidy_times
+from asr_worker.engines.whisper_words import group_tokens, tidy_times
 from asr_worker.types import ModelMissing, PipelineSpec, Word
 
 _MAX_NEW_TOKENS = 224
@@ -105,9 +105,7 @@ class FasterWhisperTranscriber:
                     heard[clip.channel].warnings.append("a repetition loop was decoded again")
                 elif reason:
                     heard[clip.channel].warnings.append(reason)
-                for word in words:
-                    start, end = clip.locate(word.start_ms, word.end_ms)
-                    heard[clip.channel].words.append(Word(word.text, start, end, word.probability))
+                heard[clip.channel].words += clip.place(words)
             progress(min(1.0, (at + len(batch)) / len(clips)))
         for result, channel in zip(heard, channels, strict=True):
             kept, dropped = guard.without_energy(in_order(result.words), channel.audio)

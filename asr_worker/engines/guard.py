@@ -7,13 +7,14 @@ returns text in a warning.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from asr_worker.engines.whisper_words import Timed
+from asr_worker.engines.base import Timed
 from asr_worker.types import Word
 
 RATE = 16_000
@@ -22,6 +23,7 @@ _NO_SPEECH, _UNSURE = 0.6, -1.0
 _HOPELESS = -1.6
 _QUIET_DB = -62.0
 _REPEATS = 4
+_STUTTER = re.compile(r"(\S{1,6}?)\1{7,}")  # C-C-C-C-C-C-C-C- inside one word
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ def judge(decoded: Decoded, audio: np.ndarray) -> tuple[list[Timed], str]:
 
 def is_loop(text: str) -> bool:
     """Say whether a text repeats itself as only a decoder does."""
+    if _STUTTER.search(text):
+        return True
     raw = text.encode()
     if len(raw) > 60 and len(raw) / len(zlib.compress(raw)) > _MAX_COMPRESSION:
         return True
@@ -74,7 +78,7 @@ def _longest_run(words: Sequence[str], n: int) -> int:
 
 def collapse(words: Sequence[Timed]) -> list[Timed]:
     """Return the words with every run of four or more equal n-grams cut to its first two rounds."""
-    out = list(words)
+    out = [replace(w, text=_STUTTER.sub(r"\1\1", w.text)) for w in words]
     for n in range(8, 0, -1):
         limit = 2 * _REPEATS if n == 1 else _REPEATS
         keep: list[Timed] = []

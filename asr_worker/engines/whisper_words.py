@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from asr_worker.engines.base import Timed
+
 _OPENING = set("\"'“‘¿([{-–—")
 _ENDING = (".", "?", "!", "。", "？", "！")
-
-
-@dataclass(frozen=True, slots=True)
-class Timed:
-    """A word inside a clip, times in ms from the clip's start."""
-
-    text: str
-    start_ms: float
-    end_ms: float
-    probability: float
 
 
 def group_tokens(words: Sequence[str], word_tokens: Sequence[Sequence[int]]) -> list[tuple[str, int]]:

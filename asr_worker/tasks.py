@@ -1,0 +1,150 @@
+"""The one task of the speech side, and what it tells the web side: progress, finished, failed.
+
+Only ids, keys and figures cross; messages are sent by name, since this side does not know the other's code.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from dataclasses import replace
+from typing import Any
+
+from asr_worker import pipeline
+from asr_worker.celery import app
+from asr_worker.storage import open_store
+from asr_worker.types import PipelineSpec, SpeechError
+
+log = logging.getLogger(__name__)
+
+_BEAT_SECONDS = 15.0
+_STUCK_SECONDS = 900.0
+_RETRY = {"max_retries": 8, "interval_start": 0.2, "interval_step": 1.0, "interval_max": 5.0}
+
+
+class Reporter:
+    """Tells how far a run is, at most once a second, and every 15 s that the worker still lives.
+
+    The sign of life stops after 15 minutes without any progress, so that a stuck worker is found out.
+    """
+
+    def __init__(self, run_id: str, attempt: int) -> None:
+        self._ids = {"run_id": run_id, "attempt": attempt}
+        self._sent = 0.0
+        self._last: tuple[str, float] = ("decode", 0.0)
+        self._moved = time.monotonic()
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._beat, name="sign-of-life", daemon=True)
+
+    def __enter__(self) -> Reporter:
+        self._send(*self._last)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(timeout=5)
+
+    def __call__(self, stage: str, fraction: float) -> None:
+        now = time.monotonic()
+        with self._lock:
+            changed = stage != self._last[0]
+            self._last, self._moved = (stage, fraction), now
+            if not changed and now - self._sent < 1.0:
+                return
+        self._send(stage, fraction)
+
+    def _beat(self) -> None:
+        while not self._stop.wait(_BEAT_SECONDS):
+            if time.monotonic() - self._moved > _STUCK_SECONDS:
+                return
+            if time.monotonic() - self._sent >= _BEAT_SECONDS:
+                self._send(*self._last)
+
+    def _send(self, stage: str, fraction: float) -> None:
+        self._sent = time.monotonic()
+        try:
+            app.send_task(
+                "pipeline.speech_progress",
+                kwargs={**self._ids, "stage": stage, "fraction": round(fraction, 4)},
+                queue="default",
+                expires=60,
+                retry=False,
+            )
+        except Exception as error:  # progress is a courtesy; losing it must not lose the call
+            log.warning("progress of run %s was not sent: %s", self._ids["run_id"], type(error).__name__)
+
+
+def _tell(name: str, **kwargs: Any) -> None:
+    app.send_task(name, kwargs=kwargs, queue="default", retry=True, retry_policy=_RETRY)
+
+
+@app.task(name="asr_worker.transcribe")
+def transcribe(run_id: str, attempt: int, audio_key: str, spec: dict[str, Any]) -> None:
+    """Transcribe one recording and report the outcome; never raises for a bad recording or a failing model."""
+    ids = {"run_id": run_id, "attempt": attempt}
+    try:
+        wanted = PipelineSpec.from_json(spec)
+        wanted = replace(wanted, device=os.environ.get("SPEECH_DEVICE") or wanted.device)
+        store = open_store(os.environ.get("STORAGE_URL", ""))
+        report = pipeline.RunReport()
+        with Reporter(run_id, attempt) as progress:
+            key = pipeline.run(store, audio_key, wanted, progress, report=report)
+    except SpeechError as error:
+        log.warning("run %s failed: %s", run_id, error.code)
+        _tell("pipeline.speech_failed", **ids, code=error.code, message=error.message, permanent=error.permanent)
+    except FileNotFoundError:
+        log.warning("run %s failed: the recording is not in the storage", run_id)
+        _tell(
+            "pipeline.speech_failed",
+            **ids,
+            code="audio_missing",
+            message="The recording is not in the storage that the speech worker uses.",
+            permanent=True,
+        )
+    except Exception as error:
+        # The message of an unknown error may quote a transcript, so only its class leaves this process.
+        log.error("run %s failed: %s", run_id, type(error).__name__, exc_info=_bare(error))
+        _tell(
+            "pipeline.speech_failed",
+            **ids,
+            code="worker_error",
+            message=f"The speech worker met an error ({type(error).__name__}); it will be tried again.",
+            permanent=False,
+        )
+    else:
+        _tell(
+            "pipeline.speech_finished",
+            **ids,
+            audio_info_key=report.audio_info_key,
+            transcript_key=key,
+            seconds=report.seconds,
+        )
+        log.info("run %s finished", run_id)
+
+
+def _bare(error: BaseException) -> tuple[type[BaseException], BaseException, Any]:
+    """Return exception info with the traceback but without the message."""
+    return RuntimeError, RuntimeError(type(error).__name__), error.__traceback__
+
+
+def warm() -> None:
+    """Load the model named by SPEECH_MODEL, if any; a failure is logged and left for the first call to meet."""
+    model = os.environ.get("SPEECH_MODEL")
+    if not model:
+        return
+    from asr_worker.engines import registry
+
+    spec = PipelineSpec(
+        model=model,
+        transcriber=os.environ.get("SPEECH_ENGINE") or PipelineSpec.transcriber,
+        compute_type=os.environ.get("SPEECH_COMPUTE_TYPE") or PipelineSpec.compute_type,
+        device=os.environ.get("SPEECH_DEVICE") or PipelineSpec.device,
+    )
+    try:
+        registry.transcriber(spec)
+    except Exception as error:
+        log.warning("the speech model was not loaded ahead: %s", type(error).__name__)
