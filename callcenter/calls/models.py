@@ -79,7 +79,9 @@ class Call(models.Model):
     source = models.CharField(max_length=12, default="web")
     filename = models.CharField(max_length=255, blank=True)
     parties_swapped = models.BooleanField(default=False)
-    transcript = models.ForeignKey("Transcript", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    transcript = models.ForeignKey(
+        "Transcript", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
     created_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -90,11 +92,15 @@ class Call(models.Model):
         ordering = ["-started_at", "-id"]
         constraints = [
             models.UniqueConstraint(
-                fields=["team", "external_id"], condition=~models.Q(external_id=""), name="one_call_per_external_id"
+                fields=["team", "external_id"],
+                condition=~models.Q(external_id=""),
+                name="one_call_per_external_id",
             ),
             # Two uploads of the same file racing each other must end as one call; the database is the referee.
             models.UniqueConstraint(
-                fields=["team", "recording"], condition=models.Q(external_id=""), name="one_call_per_recording"
+                fields=["team", "recording"],
+                condition=models.Q(external_id=""),
+                name="one_call_per_recording",
             ),
         ]
         indexes = [
@@ -239,7 +245,9 @@ class BatchRow(models.Model):
     state = models.CharField(max_length=10, choices=State.choices, default=State.RECEIVED, db_index=True)
     reason = models.CharField(max_length=500, blank=True)
     code = models.CharField(max_length=40, blank=True)
-    call = models.ForeignKey(Call, null=True, blank=True, on_delete=models.SET_NULL, related_name="batch_rows")
+    call = models.ForeignKey(
+        Call, null=True, blank=True, on_delete=models.SET_NULL, related_name="batch_rows"
+    )
     claimed_at = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)

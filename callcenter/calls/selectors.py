@@ -115,7 +115,9 @@ def snippets(call_ids: Iterable[Any], text: str) -> dict[Any, list[Snippet]]:
         min_words=12,
     )
     turns = (
-        Turn.objects.filter(call__in=list(call_ids), transcript=F("call__transcript"), search=search_query(text))
+        Turn.objects.filter(
+            call__in=list(call_ids), transcript=F("call__transcript"), search=search_query(text)
+        )
         .order_by("call", "index")
         .only("call_id", "index", "party", "start_ms")
         .annotate(headline=headline)
@@ -155,10 +157,14 @@ def choices(user: User) -> Choices:
     agents: list[User] = []
     if not user.is_agent:
         agents = list(
-            User.objects.filter(role=Role.AGENT, teams__in=teams).distinct().order_by("display_name", "username")
+            User.objects.filter(role=Role.AGENT, teams__in=teams)
+            .distinct()
+            .order_by("display_name", "username")
         )
     labels = intent_labels()
-    seen = Call.objects.visible_to(user).filter(insight__isnull=False).values_list("insight__intent", flat=True)
+    seen = (
+        Call.objects.visible_to(user).filter(insight__isnull=False).values_list("insight__intent", flat=True)
+    )
     names = sorted(set(seen.distinct()), key=lambda name: labels.get(name, name))
     return Choices(
         teams=teams,

@@ -39,7 +39,8 @@ def config() -> dict[str, Any]:
     intents = list(Intent.objects.filter(enabled=True))
     if intents:
         document["intents"] = [
-            {"name": i.name, "label": i.label, "description": i.description, "examples": i.examples} for i in intents
+            {"name": i.name, "label": i.label, "description": i.description, "examples": i.examples}
+            for i in intents
         ]
     rules = list(Rule.objects.filter(enabled=True))
     if Rule.objects.exists():

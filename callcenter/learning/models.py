@@ -74,7 +74,9 @@ class Model(models.Model):
     compute_type = models.CharField(max_length=20, blank=True)
     sha256 = models.CharField(max_length=64, blank=True)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.CANDIDATE)
-    training_run = models.ForeignKey(TrainingRun, null=True, blank=True, on_delete=models.PROTECT, related_name="models")
+    training_run = models.ForeignKey(
+        TrainingRun, null=True, blank=True, on_delete=models.PROTECT, related_name="models"
+    )
     card: Any = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -94,7 +96,9 @@ class Evaluation(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     model = models.ForeignKey(Model, on_delete=models.CASCADE, related_name="evaluations")
-    dataset = models.ForeignKey(Dataset, null=True, blank=True, on_delete=models.PROTECT, related_name="evaluations")
+    dataset = models.ForeignKey(
+        Dataset, null=True, blank=True, on_delete=models.PROTECT, related_name="evaluations"
+    )
     data_name = models.CharField(max_length=120)
     normaliser = models.CharField(max_length=40)
     figures: Any = models.JSONField(default=dict)

@@ -58,7 +58,9 @@ class Run(models.Model):
     error_code = models.CharField(max_length=60, blank=True)
     error_message = models.CharField(max_length=500, blank=True)
     error_permanent = models.BooleanField(default=False)
-    transcript = models.ForeignKey(Transcript, null=True, blank=True, on_delete=models.SET_NULL, related_name="runs")
+    transcript = models.ForeignKey(
+        Transcript, null=True, blank=True, on_delete=models.SET_NULL, related_name="runs"
+    )
     seconds: Any = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
@@ -76,7 +78,10 @@ class Run(models.Model):
                 name="one_open_run_per_call",
             )
         ]
-        indexes = [models.Index(fields=["state", "next_attempt_at"]), models.Index(fields=["state", "deadline_at"])]
+        indexes = [
+            models.Index(fields=["state", "next_attempt_at"]),
+            models.Index(fields=["state", "deadline_at"]),
+        ]
 
     def __str__(self) -> str:
         return f"{self.id} {self.state}"

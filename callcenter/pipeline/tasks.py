@@ -26,7 +26,11 @@ def speech_finished(
 ) -> None:
     """A speech worker has written a transcript."""
     services.speech_finished(
-        run_id=run_id, attempt=attempt, audio_info_key=audio_info_key, transcript_key=transcript_key, seconds=seconds
+        run_id=run_id,
+        attempt=attempt,
+        audio_info_key=audio_info_key,
+        transcript_key=transcript_key,
+        seconds=seconds,
     )
 
 

@@ -33,7 +33,12 @@ class AlertQuery(Schema):
 @router.get("", response={200: AlertPage, 422: Problem})
 def list_alerts(request: HttpRequest, filters: Query[AlertQuery]) -> AlertPage:
     """Return the visible alerts with their evidence, newest first."""
-    wanted = {"status": filters.status, "category": filters.category, "severity": filters.severity, "call": filters.call}
+    wanted = {
+        "status": filters.status,
+        "category": filters.category,
+        "severity": filters.severity,
+        "call": filters.call,
+    }
     alerts = Alert.objects.visible_to(_user(request)).filter(**{k: v for k, v in wanted.items() if v})
     rows, following = page(alerts, field="created_at", cursor=filters.cursor, limit=filters.limit)
     return AlertPage(items=[_out(alert) for alert in rows], next=following)

@@ -83,7 +83,9 @@ def get_transcript(request: HttpRequest, call_id: UUID) -> dict[str, Any]:
 
 
 @router.get("/{uuid:call_id}/transcript.{fmt}", include_in_schema=True)
-def get_transcript_as(request: HttpRequest, call_id: UUID, fmt: Literal["srt", "vtt", "txt", "json"]) -> HttpResponse:
+def get_transcript_as(
+    request: HttpRequest, call_id: UUID, fmt: Literal["srt", "vtt", "txt", "json"]
+) -> HttpResponse:
     """Return the transcript as SubRip, WebVTT, plain text or JSON."""
     document = _document(request, call_id)
     if fmt == "json":
@@ -91,11 +93,14 @@ def get_transcript_as(request: HttpRequest, call_id: UUID, fmt: Literal["srt", "
 
         body, kind = json.dumps(document, ensure_ascii=False, indent=1), "application/json"
     else:
-        body, kind = {
-            "srt": (subtitles.srt, "application/x-subrip"),
-            "vtt": (subtitles.vtt, "text/vtt"),
-            "txt": (subtitles.plain, "text/plain"),
-        }[fmt][0](document), {"srt": "application/x-subrip", "vtt": "text/vtt", "txt": "text/plain"}[fmt]
+        body, kind = (
+            {
+                "srt": (subtitles.srt, "application/x-subrip"),
+                "vtt": (subtitles.vtt, "text/vtt"),
+                "txt": (subtitles.plain, "text/plain"),
+            }[fmt][0](document),
+            {"srt": "application/x-subrip", "vtt": "text/vtt", "txt": "text/plain"}[fmt],
+        )
     response = HttpResponse(body, content_type=f"{kind}; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="call-{call_id}.{fmt}"'
     return response
@@ -107,7 +112,11 @@ def get_insight(request: HttpRequest, call_id: UUID) -> dict[str, Any]:
     call = get_object_or_404(Call.objects.visible_to(_user(request)).select_related("insight"), pk=call_id)
     audit.record("call.view_insight", call, request=request, door="api")
     insight = getattr(call, "insight", None)
-    return {"call_id": str(call.pk), "understood": insight is not None, **(insight.document if insight else {})}
+    return {
+        "call_id": str(call.pk),
+        "understood": insight is not None,
+        **(insight.document if insight else {}),
+    }
 
 
 @router.post("/{uuid:call_id}/swap-parties", response={202: RunOut, 403: Problem, 404: Problem, 409: Problem})

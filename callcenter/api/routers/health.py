@@ -23,4 +23,6 @@ def health(request: HttpRequest) -> tuple[int, Health]:
         database = False
     queue = broker.ping()
     good = database and queue
-    return (200 if good else 503), Health(status="ok" if good else "degraded", database=database, broker=queue)
+    return (200 if good else 503), Health(
+        status="ok" if good else "degraded", database=database, broker=queue
+    )

@@ -36,7 +36,11 @@ class Archive:
 
     def members(self) -> list[str]:
         """Return the names of the files. Raises Refused for a bomb, an unsafe name or encryption."""
-        infos = [i for i in self._zip.infolist() if not i.is_dir() and not IGNORED & set(PurePosixPath(i.filename).parts)]
+        infos = [
+            i
+            for i in self._zip.infolist()
+            if not i.is_dir() and not IGNORED & set(PurePosixPath(i.filename).parts)
+        ]
         if len(infos) > MAX_MEMBERS:
             raise Refused(f"The archive holds more than {MAX_MEMBERS} files.", code="zip_too_many")
         total = sum(i.file_size for i in infos)
@@ -51,9 +55,14 @@ class Archive:
             if info.filename.startswith("/") or ".." in parts or "\\" in info.filename:
                 raise Refused("The archive holds a file name that leaves its folder.", code="zip_unsafe_name")
             if info.flag_bits & 1:
-                raise Refused("The archive is encrypted; please send it without a password.", code="zip_encrypted")
+                raise Refused(
+                    "The archive is encrypted; please send it without a password.", code="zip_encrypted"
+                )
             if info.filename.lower().endswith(".zip"):
-                raise Refused("The archive holds another archive; please send the recordings themselves.", code="zip_nested")
+                raise Refused(
+                    "The archive holds another archive; please send the recordings themselves.",
+                    code="zip_nested",
+                )
         return [i.filename for i in infos]
 
     @contextmanager
@@ -63,7 +72,9 @@ class Archive:
             with self._zip.open(name) as stream:
                 yield cast(BinaryIO, _Bounded(stream, self._zip.getinfo(name).file_size))
         except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError) as error:
-            raise Refused(f"“{name}” in the archive is damaged or packed in an unknown way.", code="zip_damaged") from error
+            raise Refused(
+                f"“{name}” in the archive is damaged or packed in an unknown way.", code="zip_damaged"
+            ) from error
 
     def read_small(self, name: str) -> bytes:
         """Return one small member whole."""

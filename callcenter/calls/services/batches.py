@@ -32,7 +32,12 @@ CLAIM_SECONDS = 600
 
 
 def open_batch(
-    *, by: User | None, team: Team, name: str = "", source: str = "web", defaults: dict[str, Any] | None = None
+    *,
+    by: User | None,
+    team: Team,
+    name: str = "",
+    source: str = "web",
+    defaults: dict[str, Any] | None = None,
 ) -> Batch:
     """Create an empty batch. Raises CallcenterError when the user may not file calls under the team."""
     if by is not None and not by.sees_all_teams and not by.teams.filter(pk=team.pk).exists():
@@ -61,7 +66,12 @@ def add_manifest(*, batch: Batch, filename: str, data: bytes) -> BatchRow:
 
 
 def add_file(
-    *, batch: Batch, filename: str, stream: BinaryIO, metadata: dict[str, Any] | None = None, start: bool = False
+    *,
+    batch: Batch,
+    filename: str,
+    stream: BinaryIO,
+    metadata: dict[str, Any] | None = None,
+    start: bool = False,
 ) -> BatchRow:
     """Keep one received file and give it a row. The check itself is a worker's: it can take long.
 
@@ -101,12 +111,16 @@ def close_batch(*, batch: Batch) -> Batch:
 def process_row(row_id: int) -> BatchRow | None:
     """Claim one row and bring it to its end. Returns None when somebody else has it or it has ended."""
     now = timezone.now()
-    claimed = BatchRow.objects.filter(pk=row_id, state=State.RECEIVED).update(state=State.CHECKING, claimed_at=now)
+    claimed = BatchRow.objects.filter(pk=row_id, state=State.RECEIVED).update(
+        state=State.CHECKING, claimed_at=now
+    )
     if claimed != 1:
         return None
     row = BatchRow.objects.select_related("batch__team", "batch__created_by").get(pk=row_id)
     if not store().exists(row.staged_key):
-        return _end(row, Outcome(State.REFUSED, None, "The upload was not kept whole; please send it again.", "lost"))
+        return _end(
+            row, Outcome(State.REFUSED, None, "The upload was not kept whole; please send it again.", "lost")
+        )
     with store().local_path(row.staged_key) as path:
         outcome = _expand(row, path) if row.kind == "zip" else _ingest(row, path)
     row = _end(row, outcome)
@@ -133,7 +147,9 @@ def sweep_rows() -> int:
             swept += 1
     if broker.queue_length("ingest"):
         return swept
-    waiting = BatchRow.objects.filter(state=State.RECEIVED, created_at__lte=stale).exclude(batch__closed_at=None)
+    waiting = BatchRow.objects.filter(state=State.RECEIVED, created_at__lte=stale).exclude(
+        batch__closed_at=None
+    )
     for row in waiting[:500]:
         _send(row)
         swept += 1

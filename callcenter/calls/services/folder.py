@@ -41,7 +41,9 @@ def poll(*, root: Path | None = None, settle_seconds: float = SETTLE_SECONDS) ->
     settled = [p for p in sorted(root.rglob("*")) if _settled(p, root, settle_seconds)]
     if not settled:
         return None
-    batch = batches.open_batch(by=None, team=default, name=f"Watched folder {datetime.now(tz=UTC):%d %b %H:%M}", source="folder")
+    batch = batches.open_batch(
+        by=None, team=default, name=f"Watched folder {datetime.now(tz=UTC):%d %b %H:%M}", source="folder"
+    )
     for path in [p for p in settled if archives.is_manifest(p.name)]:
         batches.add_manifest(batch=batch, filename=path.name, data=path.read_bytes())
         _move(path, root)

@@ -69,14 +69,19 @@ def archives_manifest(path: Path) -> bool:
     return archives.is_manifest(path.name) or path.suffix.lower() in {".csv", ".jsonl", ".ndjson"}
 
 
-def import_items(found: list[Item], *, team: Team, by: User | None, name: str, source: str, defaults: dict[str, Any]) -> Batch:
+def import_items(
+    found: list[Item], *, team: Team, by: User | None, name: str, source: str, defaults: dict[str, Any]
+) -> Batch:
     """File every item as a row of one batch and close it; a problem of one item is that row's reason."""
     batch = batches.open_batch(by=by, team=team, name=name, source=source, defaults=defaults)
     for item in found:
         if item.problem:
             batches.refuse(batch=batch, filename=item.name, reason=item.problem)
             continue
-        meta = {**item.metadata, "_mtime": datetime.fromtimestamp(item.paths[0].stat().st_mtime, tz=UTC).isoformat()}
+        meta = {
+            **item.metadata,
+            "_mtime": datetime.fromtimestamp(item.paths[0].stat().st_mtime, tz=UTC).isoformat(),
+        }
         if len(item.paths) == 1:
             with item.paths[0].open("rb") as stream:
                 batches.add_file(batch=batch, filename=item.name, stream=stream, metadata=meta)
@@ -85,7 +90,9 @@ def import_items(found: list[Item], *, team: Team, by: User | None, name: str, s
             try:
                 join_channels(item.paths, Path(joined.name))
             except (OSError, RuntimeError, Refused) as error:
-                batches.refuse(batch=batch, filename=item.name, reason=f"The two sides could not be joined: {error}")
+                batches.refuse(
+                    batch=batch, filename=item.name, reason=f"The two sides could not be joined: {error}"
+                )
                 continue
             with open(joined.name, "rb") as stream:
                 batches.add_file(batch=batch, filename=item.name, stream=stream, metadata=meta)
@@ -106,7 +113,9 @@ def join_channels(paths: tuple[Path, ...], target: Path) -> None:
         if any(f.channels != 1 for f in files) or len(rates) != 1:
             raise Refused("The sides of a call must be mono and have one sample rate.", code="bad_sides")
         rate = rates.pop()
-        with soundfile.SoundFile(str(target), "w", samplerate=rate, channels=len(files), format="FLAC", subtype="PCM_16") as out:
+        with soundfile.SoundFile(
+            str(target), "w", samplerate=rate, channels=len(files), format="FLAC", subtype="PCM_16"
+        ) as out:
             while True:
                 blocks = [f.read(rate * 30, dtype="int16") for f in files]
                 longest = max(len(b) for b in blocks)
@@ -137,7 +146,12 @@ def _harper(path: Path) -> Iterator[Item]:
         sides = tuple(root / "audio" / side / name for side in ("agent", "caller"))
         sid = Path(name).stem
         lost = [side.parent.name for side in sides if not side.is_file()]
-        meta: dict[str, Any] = {"external_id": sid, "direction": "inbound", "language": "en", "agent_channel": "0"}
+        meta: dict[str, Any] = {
+            "external_id": sid,
+            "direction": "inbound",
+            "language": "en",
+            "agent_channel": "0",
+        }
         meta_file = root / "metadata" / f"{sid}.json"
         try:
             known = json.loads(meta_file.read_text(encoding="utf-8")) if meta_file.is_file() else {}

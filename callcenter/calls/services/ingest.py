@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,8 @@ from callcenter.core.storage import audio_key, store
 log = structlog.get_logger("callcenter.ingest")
 
 CONTENT_TYPES = {
-    "wav": "audio/wav", "w64": "audio/wav", "flac": "audio/flac", "mp3": "audio/mpeg", "ogg": "audio/ogg",
-    "mov,mp4,m4a,3gp,3g2,mj2": "audio/mp4", "matroska,webm": "audio/webm", "aac": "audio/aac",
+    "wav": "audio/wav", "w64": "audio/x-w64", "flac": "audio/flac", "mp3": "audio/mpeg", "ogg": "audio/ogg",
+    "mov": "audio/mp4", "matroska": "audio/webm", "aac": "audio/aac", "amr": "audio/amr",
 }  # fmt: skip
 
 
@@ -60,7 +60,12 @@ def ingest_path(
     except BadAudio as error:
         return Outcome(BatchRow.State.REFUSED, None, error.message, error.code)
     recording = _store_recording(path, info, filename)
-    return _create_call(recording, meta, filename=filename, by=by, source=source)
+    outcome = _create_call(recording, meta, filename=filename, by=by, source=source)
+    notes = [info.report.note] if info.report.layout == "silent" else []
+    if outcome.state == BatchRow.State.DONE and (notes or info.warnings):
+        text = "; ".join([*notes, *info.warnings])
+        return replace(outcome, reason=text[:1].upper() + text[1:] + ".", code=info.report.layout)
+    return outcome
 
 
 def _store_recording(path: Path, info: AudioInfo, filename: str) -> Recording:
@@ -86,7 +91,9 @@ def _store_recording(path: Path, info: AudioInfo, filename: str) -> Recording:
     return recording
 
 
-def _create_call(recording: Recording, meta: Metadata, *, filename: str, by: User | None, source: str) -> Outcome:
+def _create_call(
+    recording: Recording, meta: Metadata, *, filename: str, by: User | None, source: str
+) -> Outcome:
     from callcenter.pipeline.services import start_run
 
     values = asdict(meta) | {"team": meta.team, "agent": meta.agent, "queue": meta.queue}

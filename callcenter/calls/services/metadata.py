@@ -58,7 +58,9 @@ def unknown_columns(columns: list[str]) -> list[str]:
     return [column for column in columns if canonical(column) not in COLUMNS]
 
 
-def resolve(raw: dict[str, Any], *, team: Team, by: User | None, fallback_start: datetime | None = None) -> Metadata:
+def resolve(
+    raw: dict[str, Any], *, team: Team, by: User | None, fallback_start: datetime | None = None
+) -> Metadata:
     """Turn raw values into rows of ours.
 
     `team` is used where the row names none. Raises Refused with a sentence that names the field and the value.
@@ -72,7 +74,8 @@ def resolve(raw: dict[str, Any], *, team: Team, by: User | None, fallback_start:
     direction = values.get("direction", "unknown").lower()
     if direction not in Call.Direction.values:
         raise Refused(
-            f"direction “{values['direction']}” is not one of {', '.join(Call.Direction.values)}.", code="bad_metadata"
+            f"direction “{values['direction']}” is not one of {', '.join(Call.Direction.values)}.",
+            code="bad_metadata",
         )
     for name in ("customer_ref", "external_id"):
         if len(values.get(name, "")) > MAX_TEXT:
@@ -82,7 +85,9 @@ def resolve(raw: dict[str, Any], *, team: Team, by: User | None, fallback_start:
         agent=_agent(values["agent"], team) if values.get("agent") else None,
         queue=_queue(values["queue"]) if values.get("queue") else None,
         direction=direction,
-        started_at=_when(values["started_at"]) if values.get("started_at") else fallback_start or timezone.now(),
+        started_at=_when(values["started_at"])
+        if values.get("started_at")
+        else fallback_start or timezone.now(),
         customer_ref=values.get("customer_ref", ""),
         external_id=values.get("external_id", ""),
         language=values.get("language", "en")[:12].lower(),
@@ -123,7 +128,10 @@ def _when(text: str) -> datetime:
     except (ValueError, OverflowError, OSError):
         when = None
     if when is None:
-        raise Refused(f"started_at “{text}” is not a date and time such as 2026-03-31T14:05:00+02:00.", code="bad_metadata")
+        raise Refused(
+            f"started_at “{text}” is not a date and time such as 2026-03-31T14:05:00+02:00.",
+            code="bad_metadata",
+        )
     return timezone.make_aware(when) if timezone.is_naive(when) else when
 
 

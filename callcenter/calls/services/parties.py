@@ -23,7 +23,11 @@ def swap_parties(*, call: Call, by: User | None) -> Run:
     try:
         with transaction.atomic():
             run = Run.objects.create(
-                call=call, state=Run.State.NLU_QUEUED, stage="understand", progress=0.9, transcript=call.transcript
+                call=call,
+                state=Run.State.NLU_QUEUED,
+                stage="understand",
+                progress=0.9,
+                transcript=call.transcript,
             )
             Call.objects.filter(pk=call.pk).update(
                 parties_swapped=Case(When(parties_swapped=True, then=Value(False)), default=Value(True))
@@ -39,5 +43,7 @@ def swap_parties(*, call: Call, by: User | None) -> Run:
             audit.record("call.swap_parties", call, user=by, swapped=call.parties_swapped)
             enqueue("pipeline.understand", queue="nlu", run_id=str(run.pk))
     except IntegrityError as error:
-        raise CallcenterError("This call is being processed; try again when it is done.", code="busy") from error
+        raise CallcenterError(
+            "This call is being processed; try again when it is done.", code="busy"
+        ) from error
     return run

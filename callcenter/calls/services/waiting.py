@@ -62,7 +62,9 @@ def wait(batch: Batch, *, timeout: float, report: Callable[[Standing], None] | N
         if now.over:
             return now
         if time.monotonic() > until:
-            raise TimeoutError(f"{now.rows - now.ended} rows and {now.runs - now.runs_done - now.runs_failed} runs remain")
+            raise TimeoutError(
+                f"{now.rows - now.ended} rows and {now.runs - now.runs_done - now.runs_failed} runs remain"
+            )
         time.sleep(0.3)
 
 

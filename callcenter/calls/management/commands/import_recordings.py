@@ -26,9 +26,14 @@ class Command(BaseCommand):
         parser.add_argument("--team", help="name or slug; may be left out when there is one team")
         parser.add_argument("--queue", help="queue for files that name none")
         parser.add_argument("--manifest", type=Path, help="CSV or JSON lines, if it is not in the folder")
-        parser.add_argument("--pattern", help="regular expression over the file's path, e.g. '(?P<agent>\\w+)_(?P<external_id>\\d+)'")
+        parser.add_argument(
+            "--pattern",
+            help="regular expression over the file's path, e.g. '(?P<agent>\\w+)_(?P<external_id>\\d+)'",
+        )
         parser.add_argument("--layout", choices=["auto", "plain", "harper"], default="auto")
-        parser.add_argument("--wait", action="store_true", help="wait until every call is processed (needs running workers)")
+        parser.add_argument(
+            "--wait", action="store_true", help="wait until every call is processed (needs running workers)"
+        )
         parser.add_argument("--timeout", type=float, default=3600.0, help="seconds to wait at most")
         parser.add_argument("--json", action="store_true", dest="as_json")
 
@@ -53,17 +58,26 @@ class Command(BaseCommand):
             try:
                 waiting.wait(batch, timeout=options["timeout"])
             except TimeoutError as error:
-                raise CommandError(f"Not everything ended in time: {error}. Are the workers running (make up)?") from error
+                raise CommandError(
+                    f"Not everything ended in time: {error}. Are the workers running (make up)?"
+                ) from error
         rows = batch.rows.select_related("call")
         if options["as_json"]:
             listed = [
-                {"filename": r.filename, "state": r.state, "reason": r.reason, "call": str(r.call_id) if r.call_id else None}
+                {
+                    "filename": r.filename,
+                    "state": r.state,
+                    "reason": r.reason,
+                    "call": str(r.call_id) if r.call_id else None,
+                }
                 for r in rows
             ]
             self.stdout.write(json.dumps({"batch": str(batch.pk), "rows": listed}))
             return
         for row in rows:
-            mark = {BatchRow.State.REFUSED: "refused", BatchRow.State.DUPLICATE: "duplicate"}.get(row.state, row.state)
+            mark = {BatchRow.State.REFUSED: "refused", BatchRow.State.DUPLICATE: "duplicate"}.get(
+                row.state, row.state
+            )
             self.stdout.write(f"{mark:10} {row.filename}  {row.reason}")
         self.stdout.write(f"Batch {batch.pk}: {len(rows)} rows.")
 
