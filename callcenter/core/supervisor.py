@@ -65,7 +65,7 @@ def site_programs(*, port: int, web: bool = True, beat: bool = True, host: str =
         "REDIS_URL": settings.REDIS_URL,
         "STORAGE_URL": settings.STORAGE_URL,
         "MODELS_DIR": str(settings.MODELS_DIR),
-        "SPEECH_DEVICE": settings.ENV.SPEECH_DEVICE,
+        **{name: str(value) for name, value in settings.ENV if name.startswith("SPEECH_")},
         "PYANNOTE_METRICS_ENABLED": "0",
         "DATABASE_URL": None,
         "ANALYTICS_DATABASE_URL": None,
