@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.urls import include, path
 
 from callcenter.api.app import api
 
-urlpatterns = [
+from callcenter.api.app import api
+
+urlpatterns: list[Any] = [
+    path("", include("callcenter.core.urls")),
+    path("", include("callcenter.dashboards.urls")),
+    path("", include("callcenter.calls.urls")),
+    path("", include("callcenter.insights.urls")),
+    path("", include("callcenter.pipeline.urls")),
+    path("", include("callcenter.accounts.urls")),
+    path("api/v1/", api.urls),
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
     path("api/v1/", api.urls),
 ]
+
+handler400 = "callcenter.core.views.bad_request"
+handler403 = "callcenter.core.views.not_allowed"
+handler404 = "callcenter.core.views.not_found"
+handler500 = "callcenter.core.views.broke"

@@ -48,9 +48,7 @@ def on_known_error(request: HttpRequest, error: Any) -> HttpResponse:
 @api.exception_handler(Http404)
 def on_not_found(request: HttpRequest, error: Any) -> HttpResponse:
     """Absent and not visible look alike."""
-    return api.create_response(
-        request, {"code": "not_found", "message": "There is no such thing."}, status=404
-    )
+    return api.create_response(request, {"code": "not_found", "message": "There is no such thing."}, status=404)
 
 
 @api.exception_handler(ValidationError)

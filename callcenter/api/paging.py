@@ -14,9 +14,7 @@ from django.db.models import Q
 from callcenter.core.errors import CallcenterError
 
 
-def page(
-    queryset: models.QuerySet[Any], *, field: str, cursor: str | None, limit: int
-) -> tuple[list[Any], str | None]:
+def page(queryset: models.QuerySet[Any], *, field: str, cursor: str | None, limit: int) -> tuple[list[Any], str | None]:
     """Return up to `limit` rows by `field` and id, newest first, and the next cursor. Raises for a broken cursor."""
     queryset = queryset.order_by(f"-{field}", "-pk")
     if cursor:

@@ -52,8 +52,7 @@ def vtt(document: dict[str, Any]) -> str:
 def plain(document: dict[str, Any]) -> str:
     """Return one line a turn: time, party, text."""
     return "".join(
-        f"[{clock(turn['start_ms'], '.')[:8]}] {NAMES[turn['party']]}: {turn['text']}\n"
-        for turn in document["turns"]
+        f"[{clock(turn['start_ms'], '.')[:8]}] {NAMES[turn['party']]}: {turn['text']}\n" for turn in document["turns"]
     )
 
 

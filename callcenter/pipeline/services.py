@@ -219,7 +219,7 @@ def fail(run: Run, *, code: str, message: str, permanent: bool, back_to: str) ->
 def sweep() -> dict[str, int]:
     """Re-advance every run that nobody works on although somebody should; return what was done to how many."""
     done = {"advanced": 0, "extended": 0, "resent": 0, "failed": 0}
-    backlog = {name: broker.queue_length(name) or 0 for name in ("speech", "nlu")}
+    backlog = {name: broker.queue_length(name) or 0 for name in ("speech", "nlu", "default")}
     for run in Run.objects.due().select_related("call__recording")[:1000]:
         done[_sweep_one(run, backlog)] += 1
     return done
@@ -241,6 +241,12 @@ def _sweep_one(run: Run, backlog: dict[str, int]) -> str:
             return "extended"
         _send_to_speech(run)
         return "resent"
+    if run.state == State.SPEECH and backlog["default"]:
+        # The signs of life come by that queue: while it is long, silence proves nothing.
+        Run.objects.filter(pk=run.pk, state=State.SPEECH, deadline_at=run.deadline_at).update(
+            deadline_at=now + timedelta(seconds=SILENCE_SECONDS)
+        )
+        return "extended"
     step = "transcribing" if run.state == State.SPEECH else "understanding"
     back_to = State.QUEUED if run.state == State.SPEECH else State.NLU_QUEUED
     message = f"The worker that was {step} this call went silent."

@@ -75,9 +75,7 @@ def test_a_doubled_answer_changes_nothing(run: Run, sent: Any, understanding: An
     assert Transcript.objects.count() == 1 and Turn.objects.count() == 2 and len(understanding) == 1
 
 
-def test_a_worker_that_went_silent_costs_a_retry_and_never_the_call(
-    run: Run, sent: Any, understanding: Any
-) -> None:
+def test_a_worker_that_went_silent_costs_a_retry_and_never_the_call(run: Run, sent: Any, understanding: Any) -> None:
     services.advance(run.pk)
     services.speech_progress(run_id=str(run.pk), attempt=1, stage="transcribe", fraction=0.4)
     overdue(run)
@@ -129,9 +127,7 @@ def test_a_run_that_waits_in_a_long_line_is_not_sent_twice(
     assert not sent
 
 
-def test_a_broker_that_cannot_be_reached_loses_no_run(
-    run: Run, monkeypatch: pytest.MonkeyPatch, sent: Any
-) -> None:
+def test_a_broker_that_cannot_be_reached_loses_no_run(run: Run, monkeypatch: pytest.MonkeyPatch, sent: Any) -> None:
     from callcenter.celery import app
 
     def refuse(*args: Any, **kwargs: Any) -> None:
@@ -153,9 +149,7 @@ def test_a_passing_error_is_retried_with_growing_pauses_until_it_is_given_up(run
     for attempt in range(1, settings.ENV.RUN_MAX_ATTEMPTS + 1):
         Run.objects.filter(pk=run.pk).update(next_attempt_at=timezone.now())
         assert services.advance(run.pk)
-        services.speech_failed(
-            run_id=str(run.pk), attempt=attempt, code="oom", message="No memory.", permanent=False
-        )
+        services.speech_failed(run_id=str(run.pk), attempt=attempt, code="oom", message="No memory.", permanent=False)
         run.refresh_from_db()
         if run.next_attempt_at:
             pauses.append((run.next_attempt_at - timezone.now()).total_seconds())
@@ -165,9 +159,7 @@ def test_a_passing_error_is_retried_with_growing_pauses_until_it_is_given_up(run
 
 def test_a_permanent_error_fails_at_once_and_shows_its_message(run: Run) -> None:
     services.advance(run.pk)
-    services.speech_failed(
-        run_id=str(run.pk), attempt=1, code="bad_audio", message="No sound.", permanent=True
-    )
+    services.speech_failed(run_id=str(run.pk), attempt=1, code="bad_audio", message="No sound.", permanent=True)
     run.refresh_from_db()
     assert run.state == State.FAILED and run.error_message == "No sound." and run.error_permanent
 
@@ -200,11 +192,7 @@ def test_understanding_that_fails_keeps_the_transcript_and_tries_again(
     monkeypatch.setattr("analytics.nlu.understand", broken)
     services.understand(str(run.pk))
     run.refresh_from_db()
-    assert (
-        run.state == State.NLU_QUEUED
-        and run.error_code == "nlu_error"
-        and "ZeroDivisionError" in run.error_message
-    )
+    assert run.state == State.NLU_QUEUED and run.error_code == "nlu_error" and "ZeroDivisionError" in run.error_message
     assert run.call.turns.count() == 2
 
 
@@ -255,12 +243,20 @@ def test_swapped_parties_stay_swapped_when_the_call_is_processed_again(done: Cal
     assert [t.party for t in done.transcript.turns.all()] == ["customer", "agent"]
 
 
-def test_a_dismissed_alert_stays_dismissed_when_the_call_is_understood_again(
-    done: Call, understanding: Any
-) -> None:
+def test_a_dismissed_alert_stays_dismissed_when_the_call_is_understood_again(done: Call, understanding: Any) -> None:
     from callcenter.accounts.models import User
     from callcenter.insights.services import understand_call
 
     dismiss(alert=Alert.objects.get(), by=User.objects.create_user("sue"), reason="a joke")
     understand_call(call=done)
     assert Alert.objects.get().status == "dismissed"
+
+
+def test_silence_proves_nothing_while_the_signs_of_life_wait_in_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    services.advance(run.pk)
+    services.speech_progress(run_id=str(run.pk), attempt=1, stage="transcribe", fraction=0.4)
+    overdue(run)
+    monkeypatch.setattr("callcenter.pipeline.broker.queue_length", lambda name: 3 if name == "default" else 0)
+    assert services.sweep()["extended"] == 1
+    run.refresh_from_db()
+    assert run.state == State.SPEECH and run.failures == 0

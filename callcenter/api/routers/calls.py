@@ -10,7 +10,7 @@ from django.contrib.postgres.search import SearchQuery
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
-from ninja import Query, Router, Schema
+from ninja import Query, Router, Schema, Status
 from pydantic import Field
 
 from callcenter.accounts.models import Role, User
@@ -83,9 +83,7 @@ def get_transcript(request: HttpRequest, call_id: UUID) -> dict[str, Any]:
 
 
 @router.get("/{uuid:call_id}/transcript.{fmt}", include_in_schema=True)
-def get_transcript_as(
-    request: HttpRequest, call_id: UUID, fmt: Literal["srt", "vtt", "txt", "json"]
-) -> HttpResponse:
+def get_transcript_as(request: HttpRequest, call_id: UUID, fmt: Literal["srt", "vtt", "txt", "json"]) -> HttpResponse:
     """Return the transcript as SubRip, WebVTT, plain text or JSON."""
     document = _document(request, call_id)
     if fmt == "json":
@@ -120,17 +118,17 @@ def get_insight(request: HttpRequest, call_id: UUID) -> dict[str, Any]:
 
 
 @router.post("/{uuid:call_id}/swap-parties", response={202: RunOut, 403: Problem, 404: Problem, 409: Problem})
-def swap(request: HttpRequest, call_id: UUID) -> tuple[int, RunOut]:
+def swap(request: HttpRequest, call_id: UUID) -> Status[RunOut]:
     """Exchange agent and customer and understand the call again."""
     call = _changeable(request, call_id)
-    return 202, run_out(swap_parties(call=call, by=_user(request)))
+    return Status(202, run_out(swap_parties(call=call, by=_user(request))))
 
 
 @router.post("/{uuid:call_id}/reprocess", response={202: RunOut, 403: Problem, 404: Problem, 409: Problem})
-def reprocess(request: HttpRequest, call_id: UUID) -> tuple[int, RunOut]:
+def reprocess(request: HttpRequest, call_id: UUID) -> Status[RunOut]:
     """Run the whole pipeline again with the model served now."""
     call = _changeable(request, call_id)
-    return 202, run_out(pipeline.reprocess(call=call, by=_user(request)))
+    return Status(202, run_out(pipeline.reprocess(call=call, by=_user(request))))
 
 
 def run_out(run: Run) -> RunOut:

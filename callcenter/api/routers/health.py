@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import DatabaseError, connection
 from django.http import HttpRequest
-from ninja import Router
+from ninja import Router, Status
 
 from callcenter.api.schemas import Health
 from callcenter.pipeline import broker
@@ -13,7 +13,7 @@ router = Router(tags=["health"])
 
 
 @router.get("", response={200: Health, 503: Health}, auth=None)
-def health(request: HttpRequest) -> tuple[int, Health]:
+def health(request: HttpRequest) -> Status[Health]:
     """Return whether the database and the broker answer."""
     try:
         with connection.cursor() as cursor:
@@ -23,6 +23,6 @@ def health(request: HttpRequest) -> tuple[int, Health]:
         database = False
     queue = broker.ping()
     good = database and queue
-    return (200 if good else 503), Health(
+    return Status(200 if good else 503, Health(
         status="ok" if good else "degraded", database=database, broker=queue
     )

@@ -7,7 +7,7 @@ import hashlib
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
-from ninja import File, Form, Router, Schema
+from ninja import File, Form, Router, Schema, Status
 from ninja.files import UploadedFile
 
 from callcenter.accounts.models import Role, Team, User
@@ -37,7 +37,7 @@ class RecordingForm(Schema):
 @router.post("", response={202: RecordingRow, 200: RecordingRow, 403: Problem, 409: Problem, 422: Problem})
 def send_recording(
     request: HttpRequest, details: Form[RecordingForm], file: File[UploadedFile]
-) -> tuple[int, RecordingRow]:
+) -> Status[RecordingRow]:
     """Take one recording. Ask again with the row's id how it ended.
 
     With an `Idempotency-Key` header a repeated request gives the first answer (200) and changes nothing; the same
@@ -50,7 +50,7 @@ def send_recording(
     team = _team(user, meta.get("team", ""))
     key = request.headers.get("Idempotency-Key", "")
     if not key:
-        return 202, _row(_file(user, team, file, meta))
+        return Status(202, _row(_file(user, team, file, meta)))
     if len(key) > 200:
         raise CallcenterError("The Idempotency-Key is longer than 200 characters.", code="invalid")
     digest = _request_hash(file, meta)
@@ -67,11 +67,9 @@ def send_recording(
                 "This Idempotency-Key was used with other content.", code="idempotency_mismatch"
             ) from None
         if kept.row is None:
-            raise CallcenterError(
-                "The first request with this key is still being taken.", code="busy"
-            ) from None
-        return 200, _row(kept.row)
-    return 202, _row(row)
+            raise CallcenterError("The first request with this key is still being taken.", code="busy") from None
+        return Status(200, _row(kept.row))
+    return Status(202, _row(row))
 
 
 @router.get("/{row_id}", response={200: RecordingRow, 404: Problem})
@@ -82,9 +80,7 @@ def recording_row(request: HttpRequest, row_id: int) -> RecordingRow:
 
 
 def _file(user: User, team: Team, file: UploadedFile, meta: dict[str, str]) -> BatchRow:
-    batch = batches.open_batch(
-        by=user, team=team, name=f"API: {(file.name or 'recording')[-150:]}", source="api"
-    )
+    batch = batches.open_batch(by=user, team=team, name=f"API: {(file.name or 'recording')[-150:]}", source="api")
     row = batches.add_file(batch=batch, filename=file.name or "recording", stream=file, metadata=meta)  # type: ignore[arg-type]
     batches.close_batch(batch=batch)
     row.refresh_from_db()
@@ -93,9 +89,7 @@ def _file(user: User, team: Team, file: UploadedFile, meta: dict[str, str]) -> B
 
 def _team(user: User, text: str) -> Team:
     allowed = Team.objects.all() if user.sees_all_teams else user.teams.all()
-    found = (
-        [t for t in allowed if text.lower() in (t.slug.lower(), t.name.lower())] if text else list(allowed)
-    )
+    found = [t for t in allowed if text.lower() in (t.slug.lower(), t.name.lower())] if text else list(allowed)
     if not text and len(found) != 1:
         raise CallcenterError("Say which team the recording belongs to.", code="team_missing")
     if not found:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
-from ninja import Query, Router, Schema
+from ninja import Query, Router, Schema, Status
 from pydantic import Field
 
 from callcenter.accounts.models import Role, User
@@ -45,12 +45,12 @@ def get_run(request: HttpRequest, run_id: UUID) -> RunOut:
 
 
 @router.post("/{uuid:run_id}/retry", response={202: RunOut, 403: Problem, 404: Problem, 409: Problem})
-def retry(request: HttpRequest, run_id: UUID) -> tuple[int, RunOut]:
+def retry(request: HttpRequest, run_id: UUID) -> Status[RunOut]:
     """Put a failed run back in line."""
     run = get_object_or_404(Run.objects.visible_to(_user(request)), pk=run_id)
     if not _user(request).has_role(Role.SUPERVISOR, Role.OPERATOR, Role.COMPLIANCE):
         raise CallcenterError("Your role may not do this.", code="forbidden")
-    return 202, run_out(services.retry(run=run, by=_user(request)))
+    return Status(202, run_out(services.retry(run=run, by=_user(request))))
 
 
 def _user(request: HttpRequest) -> User:
