@@ -23,6 +23,5 @@ def health(request: HttpRequest) -> Status[Health]:
         database = False
     queue = broker.ping()
     good = database and queue
-    return Status(200 if good else 503, Health(
-        status="ok" if good else "degraded", database=database, broker=queue
-    )
+    answer = Health(status="ok" if good else "degraded", database=database, broker=queue)
+    return Status(200 if good else 503, answer)
