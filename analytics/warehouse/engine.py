@@ -35,11 +35,18 @@ def normalise_url(url: str | URL) -> URL:
         raise ValueError("the warehouse URL is not a URL such as postgresql://user@host/name") from None
     if parsed.drivername not in _ACCEPTED:
         raise ValueError(f"the warehouse needs PostgreSQL, not {parsed.drivername}")
-    parsed = parsed.set(drivername="postgresql+psycopg")
-    if parsed.host and parsed.host.lower().startswith("%2f"):
-        socket_folder = unquote(parsed.host)
-        parsed = parsed.set(host=None).update_query_dict({"host": socket_folder})
-    return parsed
+    host, query = parsed.host, dict(parsed.query)
+    if host and host.lower().startswith("%2f"):
+        query["host"], host = unquote(host), None
+    return URL.create(
+        "postgresql+psycopg",
+        username=parsed.username,
+        password=parsed.password,
+        host=host,
+        port=parsed.port,
+        database=parsed.database,
+        query=query,
+    )
 
 
 def connect(url: str | URL, *, pool_size: int = 2, max_overflow: int = 6) -> Engine:

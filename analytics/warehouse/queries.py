@@ -80,15 +80,13 @@ def headline(db: Database, flt: CallFilter) -> Figures:
 def headline_with_previous(db: Database, flt: CallFilter) -> HeadlineChange:
     """Return the figures of the period and of the equally long one right before it.
 
-    A period without a start or an end has no length; then `before` is all zero and its bounds are `start`
-    or, failing that, the first moment there is.
+    A period without a start or an end has no length and nothing before it: `before` is then None.
     """
+    now = headline(db, flt)
     if flt.start is None or flt.end is None:
-        bound = flt.start or dt.datetime.min.replace(tzinfo=dt.UTC)
-        return HeadlineChange(headline(db, flt), Figures.none(), bound, bound)
+        return HeadlineChange(now, None, None, None)
     earlier = flt.previous()
-    assert earlier.start is not None and earlier.end is not None  # noqa: S101  (previous() sets both)
-    return HeadlineChange(headline(db, flt), headline(db, earlier), earlier.start, earlier.end)
+    return HeadlineChange(now, headline(db, earlier), earlier.start, earlier.end)
 
 
 def calls_over_time(

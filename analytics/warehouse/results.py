@@ -121,15 +121,17 @@ _PROPERTIES = tuple(name for name, value in vars(Figures).items() if isinstance(
 
 @dataclass(frozen=True, slots=True)
 class HeadlineChange:
-    """The figures of a period beside those of the period of the same length before it."""
+    """The figures of a period beside those of the period of the same length before it, where there is one."""
 
     now: Figures
-    before: Figures
-    before_start: dt.datetime
-    before_end: dt.datetime
+    before: Figures | None
+    before_start: dt.datetime | None
+    before_end: dt.datetime | None
 
     def change(self, name: str) -> float | None:
         """Return by how much a figure rose (absolute), or None where either period has none."""
+        if self.before is None:
+            return None
         now, before = getattr(self.now, name), getattr(self.before, name)
         return None if now is None or before is None else now - before
 

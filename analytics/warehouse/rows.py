@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, select
 from sqlalchemy.dialects.postgresql import insert
 
-from analytics.warehouse.document import CallDocument, Insight
+from analytics.warehouse.document import CallDocument, Insight, Metrics
 from analytics.warehouse.tables import (
     NONE_KEY,
     dim_agent,
@@ -28,12 +28,7 @@ load.
 NO_QUEUE = "No queue"
 NO_AGENT = "No agent"
 
-_METRICS = (
-    "talk_ratio_agent", "agent_talk_ms", "customer_talk_ms", "silence_ms", "silence_ratio", "longest_silence_ms",
-    "overtalk_ms", "interruptions_agent", "interruptions_customer", "wpm_agent", "wpm_customer",
-    "longest_monologue_agent_ms", "longest_monologue_customer_ms", "response_latency_agent_ms",
-    "response_latency_customer_ms", "hold_ms",
-)  # fmt: skip
+_METRICS = tuple(name for name in Metrics.model_fields if name != "holds")
 
 
 def digest(document: CallDocument) -> str:

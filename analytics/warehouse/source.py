@@ -91,9 +91,11 @@ def call_conditions(flt: CallFilter) -> list[ColumnElement[bool]]:
     if flt.hour is not None:
         conditions.append(extract("hour", local) == flt.hour)
     if flt.alert_categories is not None:
-        alert = [fact_alert.c.call_id == call.call_id, fact_alert.c.category.in_(flt.alert_categories)]
+        # An alias, because a query about alerts has fact_alert in its own FROM and would capture this one.
+        found = fact_alert.alias("filtered_alert").c
+        alert = [found.call_id == call.call_id, found.category.in_(flt.alert_categories)]
         if flt.open_alerts is not None:
-            is_open = fact_alert.c.status == "open"
+            is_open = found.status == "open"
             # Open alerts *of these categories*: that is what a bar of the alerts chart counts.
             with_open = exists().where(*alert, is_open)
             conditions.append(with_open if flt.open_alerts else and_(exists().where(*alert), ~with_open))
