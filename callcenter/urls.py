@@ -9,8 +9,6 @@ from django.urls import include, path
 
 from callcenter.api.app import api
 
-from callcenter.api.app import api
-
 urlpatterns: list[Any] = [
     path("", include("callcenter.core.urls")),
     path("", include("callcenter.dashboards.urls")),
@@ -21,7 +19,6 @@ urlpatterns: list[Any] = [
     path("api/v1/", api.urls),
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
-    path("api/v1/", api.urls),
 ]
 
 handler400 = "callcenter.core.views.bad_request"

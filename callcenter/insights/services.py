@@ -94,7 +94,7 @@ def seed_defaults() -> tuple[int, int]:
 
     What exists is never touched, so that a supervisor's edits survive every start.
     """
-    from analytics.nlu.defaults import default_intents, default_rules
+    from analytics.nlu import default_intents, default_rules
 
     intents = [
         Intent(
