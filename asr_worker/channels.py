@@ -103,9 +103,7 @@ class ChannelAnalyser:
         layout, note = self._layout(loudest, speech, strongest, same)
         return ChannelReport(layout, round(correlation, 4), speech, strongest, note)
 
-    def _layout(
-        self, loudest: list[float], speech: tuple[int, ...], strongest: int, same: bool
-    ) -> tuple[Layout, str]:
+    def _layout(self, loudest: list[float], speech: tuple[int, ...], strongest: int, same: bool) -> tuple[Layout, str]:
         if max(loudest) < _DEAD_DB:
             return "silent", "nothing louder than background noise was found"
         if self.channels == 1:

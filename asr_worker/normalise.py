@@ -18,9 +18,7 @@ _UNITS = {
         "seventeen eighteen nineteen".split()
     )
 }
-_TENS = {
-    name: (i + 2) * 10 for i, name in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split())
-}
+_TENS = {name: (i + 2) * 10 for i, name in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split())}
 _SCALES = {"thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
 _ORDINAL_WORDS = {
     "first": "1st", "second": "2nd", "third": "3rd", "fifth": "5th", "eighth": "8th", "ninth": "9th",
@@ -132,8 +130,9 @@ def _read_number(words: list[str], at: int) -> tuple[str, int]:
             group = (group or 0) + _TENS[word]
         elif word in _UNITS:
             value = _UNITS[word]
-            free = group is None or (group % 100 == 0 and group and value) or (group % 10 == 0 and group % 100 >= 20 and 0 < value < 10)
-            if not free:
+            after_hundreds = group and group % 100 == 0 and value
+            after_tens = group and group % 10 == 0 and group % 100 >= 20 and 0 < value < 10
+            if not (group is None or after_hundreds or after_tens):
                 break
             group = (group or 0) + value
         elif word == "hundred" and group and group < 100:
@@ -141,8 +140,12 @@ def _read_number(words: list[str], at: int) -> tuple[str, int]:
         elif word in _SCALES and group:
             total += group * _SCALES[word]
             group = 0
-        elif word == "and" and group and group % 100 == 0 and i + 1 < len(words) and (
-            words[i + 1] in _UNITS or words[i + 1] in _TENS
+        elif (
+            word == "and"
+            and group
+            and group % 100 == 0
+            and i + 1 < len(words)
+            and (words[i + 1] in _UNITS or words[i + 1] in _TENS)
         ):
             pass
         else:

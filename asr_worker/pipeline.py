@@ -303,7 +303,12 @@ def _map_speakers(said: list[tuple[str, Word]], segments: tuple[SpeakerSegment, 
 
 
 def run(
-    store: Store, audio_key: str, spec: PipelineSpec, progress: Progress | None = None, *, report: RunReport | None = None
+    store: Store,
+    audio_key: str,
+    spec: PipelineSpec,
+    progress: Progress | None = None,
+    *,
+    report: RunReport | None = None,
 ) -> str:
     """Return the key of the transcript of this recording under this spec, computing only what is missing.
 

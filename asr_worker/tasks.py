@@ -138,11 +138,12 @@ def warm() -> None:
         return
     from asr_worker.engines import registry
 
+    usual = PipelineSpec()
     spec = PipelineSpec(
         model=model,
-        transcriber=os.environ.get("SPEECH_ENGINE") or PipelineSpec.transcriber,
-        compute_type=os.environ.get("SPEECH_COMPUTE_TYPE") or PipelineSpec.compute_type,
-        device=os.environ.get("SPEECH_DEVICE") or PipelineSpec.device,
+        transcriber=os.environ.get("SPEECH_ENGINE") or usual.transcriber,
+        compute_type=os.environ.get("SPEECH_COMPUTE_TYPE") or usual.compute_type,
+        device=os.environ.get("SPEECH_DEVICE") or usual.device,
     )
     try:
         registry.transcriber(spec)

@@ -62,9 +62,7 @@ def _session() -> Any:
     options.log_severity_level = 3
     # The arena would keep the largest batch's memory for the life of the worker.
     options.enable_cpu_mem_arena = False
-    return onnxruntime.InferenceSession(
-        str(_model_file()), providers=["CPUExecutionProvider"], sess_options=options
-    )
+    return onnxruntime.InferenceSession(str(_model_file()), providers=["CPUExecutionProvider"], sess_options=options)
 
 
 class SpeechProbabilities:
@@ -88,9 +86,7 @@ class SpeechProbabilities:
         rows = np.concatenate((before, hops), axis=1).astype(np.float32, copy=False)
         session, parts = _session(), []
         for at in range(0, len(rows), _BATCH):
-            out, self._h, self._c = session.run(
-                None, {"input": rows[at : at + _BATCH], "h": self._h, "c": self._c}
-            )
+            out, self._h, self._c = session.run(None, {"input": rows[at : at + _BATCH], "h": self._h, "c": self._c})
             parts.append(np.asarray(out).reshape(-1))
         self._context = hops[-1, -_CONTEXT:]
         return np.concatenate(parts)
@@ -103,9 +99,7 @@ def levels_db(audio: np.ndarray) -> np.ndarray:
     return 10 * np.log10(power + 1e-10)
 
 
-def without_leakage(
-    probabilities: Sequence[np.ndarray], levels: Sequence[np.ndarray]
-) -> tuple[np.ndarray, np.ndarray]:
+def without_leakage(probabilities: Sequence[np.ndarray], levels: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Return the two channels' probabilities with the other party's echo taken out.
 
     Silero hears speech at any level, so an echo 25 dB down would be transcribed a second time for the wrong party.
@@ -157,8 +151,7 @@ def _hysteresis(probabilities: np.ndarray, opts: VadOptions) -> list[tuple[int, 
     start, last = -1, -1
     high = probabilities >= opts.threshold
     low = probabilities >= opts.release
-    for i in np.flatnonzero(low):
-        i = int(i)
+    for i in map(int, np.flatnonzero(low)):
         if start >= 0 and i - last > min_silence:
             spans.append((start, last + 1))
             start = -1

@@ -121,7 +121,8 @@ def token_starts(weights: np.ndarray, *, width: int = 7) -> np.ndarray:
     """
     spread = weights.std(axis=1, keepdims=True)
     scaled = (weights - weights.mean(axis=1, keepdims=True)) / np.where(spread > 0, spread, 1.0)
-    padded = np.pad(scaled, ((0, 0), (0, 0), (width // 2, width // 2)), mode="reflect" if scaled.shape[2] > width else "edge")
+    mode: Any = "reflect" if scaled.shape[2] > width else "edge"
+    padded = np.pad(scaled, ((0, 0), (0, 0), (width // 2, width // 2)), mode=mode)
     smooth = np.median(np.lib.stride_tricks.sliding_window_view(padded, width, axis=2), axis=3)
     return warp(-smooth.mean(axis=0))
 

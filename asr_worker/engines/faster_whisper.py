@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from asr_worker.engines import guard
-from asr_worker.engines.base import RATE, Channel, Clip, Heard, Progress, Timed, in_order, no_progress, pack
+from asr_worker.engines.base import RATE, Channel, Clip, Heard, Progress, Timed, no_progress, pack
 from asr_worker.engines.registry import find_model
 from asr_worker.engines.whisper_words import group_tokens, tidy_times
 from asr_worker.types import ModelMissing, PipelineSpec, Word
@@ -107,12 +107,7 @@ class FasterWhisperTranscriber:
                     heard[clip.channel].warnings.append(reason)
                 heard[clip.channel].words += clip.place(words)
             progress(min(1.0, (at + len(batch)) / len(clips)))
-        for result, channel in zip(heard, channels, strict=True):
-            kept, dropped = guard.without_energy(in_order(result.words), channel.audio)
-            result.words = kept
-            if dropped:
-                result.warnings.append(f"{dropped} word(s) without sound under them were dropped")
-        return heard
+        return [guard.finish(one, channel.audio) for one, channel in zip(heard, channels, strict=True)]
 
     def _again(self, clip: Clip, channel: Channel, tokenizer: Any, spec: PipelineSpec) -> list[Timed]:
         """Decode a clip that fell into a loop once more with repetition forbidden."""
@@ -121,7 +116,13 @@ class FasterWhisperTranscriber:
         return result.words
 
     def _run(
-        self, audios: Sequence[np.ndarray], tokenizer: Any, spec: PipelineSpec, *, no_repeat: int = 0, penalty: float = 1.0
+        self,
+        audios: Sequence[np.ndarray],
+        tokenizer: Any,
+        spec: PipelineSpec,
+        *,
+        no_repeat: int = 0,
+        penalty: float = 1.0,
     ) -> list[guard.Decoded]:
         """Return what Whisper made of each clip of at most 30 s."""
         from faster_whisper.transcribe import get_suppressed_tokens

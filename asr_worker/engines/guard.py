@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from asr_worker.engines.base import Timed
+from asr_worker.engines.base import Heard, Timed, in_order
 from asr_worker.types import Word
 
 RATE = 16_000
@@ -96,6 +96,15 @@ def collapse(words: Sequence[Timed]) -> list[Timed]:
                 i += 1
         out = keep
     return out
+
+
+def finish(heard: Heard, audio: np.ndarray) -> Heard:
+    """Return one channel's words in time order, without those that have no sound under them."""
+    words, dropped = without_energy(in_order(heard.words), audio)
+    warnings = list(heard.warnings)
+    if dropped:
+        warnings.append(f"{dropped} word(s) without sound under them were dropped")
+    return Heard(words, warnings)
 
 
 def without_energy(words: Sequence[Word], audio: np.ndarray) -> tuple[list[Word], int]:

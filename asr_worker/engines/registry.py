@@ -17,7 +17,10 @@ TRANSCRIBERS = {
     "faster-whisper": "asr_worker.engines.faster_whisper:FasterWhisperTranscriber",
     "transformers": "asr_worker.engines.transformers_engine:TransformersTranscriber",
 }
-DIARIZERS = {"pyannote": "asr_worker.engines.pyannote:PyannoteDiarizer"}
+DIARIZERS = {
+    "pyannote": "asr_worker.engines.pyannote:PyannoteDiarizer",
+    "pyannote-pipeline": "asr_worker.engines.pyannote:PyannotePipelineDiarizer",
+}
 
 _lock = threading.Lock()
 _warm: dict[str, tuple[tuple[Any, ...], Any]] = {}

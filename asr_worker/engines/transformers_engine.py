@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from asr_worker.engines import guard
-from asr_worker.engines.base import RATE, Channel, Clip, Heard, Progress, Timed, in_order, no_progress, pack
+from asr_worker.engines.base import RATE, Channel, Clip, Heard, Progress, Timed, no_progress, pack
 from asr_worker.engines.registry import find_model
 from asr_worker.types import ModelMissing, PipelineSpec, Word
 
@@ -48,9 +48,6 @@ def load(spec: PipelineSpec) -> tuple[Any, Any, str]:
             model = model.merge_and_unload()
         except (AttributeError, NotImplementedError, ValueError, TypeError):
             pass  # prompt-like adapters cannot be folded into the weights and are served as they are
-    if spec.device == "cpu" and spec.compute_type == "int8":
-        # Dynamic quantisation would change the figures of the float reference; this engine serves float on CPUs.
-        pass
     processor = transformers.AutoProcessor.from_pretrained(path, local_files_only=True)
     return model.to(spec.device).eval(), processor, kind
 
@@ -96,15 +93,9 @@ class TransformersTranscriber:
             for clip, audio, decoded in zip(batch, audios, self._run(audios, spec), strict=True):
                 self._keep(clip, audio, decoded, heard[clip.channel], spec)
             progress(min(1.0, (at + len(batch)) / len(clips)))
-        for result, channel in zip(heard, channels, strict=True):
-            result.words, dropped = guard.without_energy(in_order(result.words), channel.audio)
-            if dropped:
-                result.warnings.append(f"{dropped} word(s) without sound under them were dropped")
-        return heard
+        return [guard.finish(one, channel.audio) for one, channel in zip(heard, channels, strict=True)]
 
-    def _keep(
-        self, clip: Clip, audio: np.ndarray, decoded: guard.Decoded, heard: Heard, spec: PipelineSpec
-    ) -> None:
+    def _keep(self, clip: Clip, audio: np.ndarray, decoded: guard.Decoded, heard: Heard, spec: PipelineSpec) -> None:
         words, reason = guard.judge(decoded, audio)
         if reason == "loop":
             if self.kind != "ctc":  # CTC cannot loop: it says what the frames say
@@ -131,7 +122,8 @@ class TransformersTranscriber:
         from asr_worker.engines import attention_times
 
         whisper = self.kind == "whisper"
-        inputs = self.processor(list(audios), sampling_rate=RATE, return_tensors="pt", **({} if whisper else {"padding": True}))
+        padding = {} if whisper else {"padding": True}  # Whisper's windows are always 30 s
+        inputs = self.processor(list(audios), sampling_rate=RATE, return_tensors="pt", **padding)
         name = "input_features" if "input_features" in inputs else "input_values"
         features = inputs[name].to(self.device, next(self.model.parameters()).dtype)
         options: dict[str, Any] = {
@@ -157,9 +149,9 @@ class TransformersTranscriber:
         if getattr(config, "is_multilingual", False):
             options |= {"language": spec.language or "en", "task": "transcribe"}
         if spec.hot_words:
-            options["prompt_ids"] = self.processor.get_prompt_ids(
-                " ".join(spec.hot_words), return_tensors="pt"
-            ).to(self.device)
+            options["prompt_ids"] = self.processor.get_prompt_ids(" ".join(spec.hot_words), return_tensors="pt").to(
+                self.device
+            )
         return options
 
     def _evenly(self, features: Any, ids: Any, audios: Sequence[np.ndarray], torch: Any) -> list[guard.Decoded]:
