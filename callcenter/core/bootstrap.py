@@ -7,7 +7,6 @@ so that a second run takes about a second and an interrupted one goes on where i
 
 from __future__ import annotations
 
-import configparser
 import hashlib
 import json
 import os
@@ -125,12 +124,10 @@ def pip_settings() -> dict[str, str]:
     """What pip was told of its index, in uv's words: a company's mirror is honoured without being named twice."""
     settings: dict[str, str] = {}
     answer = subprocess.run([PYTHON, "-m", "pip", "config", "list"], capture_output=True, text=True)
-    parser = configparser.ConfigParser(interpolation=None)
-    parser.read_string("[pip]\n" + answer.stdout)
-    for key, value in parser["pip"].items():
-        name = key.rsplit(".", 1)[-1].replace("_", "-")
-        if not key.startswith("files"):
-            settings[name] = value.strip().strip("'\"")
+    for line in answer.stdout.splitlines():  # such as global.index-url='...' or :env:.index-url='...'
+        key, equals, value = line.partition("=")
+        if equals:
+            settings[key.rsplit(".", 1)[-1].strip().replace("_", "-")] = value.strip().strip("'\"")
     environment = {"UV_HTTP_TIMEOUT": "300", "UV_LINK_MODE": os.environ.get("UV_LINK_MODE", "")}
     for option, variable in (("index-url", "UV_INDEX_URL"), ("extra-index-url", "UV_EXTRA_INDEX_URL")):
         if settings.get(option) and variable not in os.environ and "UV_DEFAULT_INDEX" not in os.environ:

@@ -107,7 +107,7 @@ def test_an_old_node_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_a_mirror_that_pip_was_told_of_is_used_by_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     python = tmp_path / "python"
-    python.write_text("#!/bin/sh\necho \"global.index-url='https://mirror.example/simple'\"\n")
+    python.write_text("#!/bin/sh\nprintf \"%s\\n\" \":env:.retries='3'\" \":env:.quiet='1'\" \"global.index-url='https://mirror.example/simple'\"\n")
     python.chmod(0o755)
     monkeypatch.setattr(bootstrap, "PYTHON", python)
     for name in ("UV_INDEX_URL", "UV_DEFAULT_INDEX"):
