@@ -14,10 +14,11 @@ from callcenter.accounts.decorators import BATCH_READERS, OPERATORS, READERS
 def site(request: HttpRequest) -> dict[str, Any]:
     """Return the product's name and, for a signed-in user, the navigation with the open-alert count."""
     context: dict[str, Any] = {"product_name": "Callcenter", "time_zone": settings.TIME_ZONE}
-    if getattr(request, "user", None) is not None and request.user.is_authenticated and not request.headers.get("HX-Request"):
+    user = getattr(request, "user", None)
+    if user is not None and user.is_authenticated and not request.headers.get("HX-Request"):
         from callcenter.insights.selectors import open_alert_count
 
-        context["open_alert_count"] = open_alert_count(request.user)
+        context["open_alert_count"] = open_alert_count(user)
         context["navigation"] = _navigation(request, context["open_alert_count"])
     return context
 

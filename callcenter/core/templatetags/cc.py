@@ -118,3 +118,21 @@ def size(count: Any) -> str:
             return f"{amount:.0f} {unit}" if unit == "B" or amount >= 10 else f"{amount:.1f} {unit}"
         amount /= 1000
     return f"{amount:.1f} TB"
+
+
+@register.filter
+def percent_number(share: Any) -> int:
+    """Return a share 0..1 as a whole number of per cent, for widths and progress bars."""
+    return round(100 * float(share or 0))
+
+
+@register.filter
+def rest(share: Any) -> float:
+    """Return what a share leaves of the whole."""
+    return 1.0 - float(share or 0)
+
+
+@register.filter
+def waited(delta: Any) -> str:
+    """Write a timedelta as a length."""
+    return duration(delta.total_seconds() * 1000) if delta is not None else NOTHING

@@ -1,0 +1,25 @@
+"""Forms of the account page."""
+
+from __future__ import annotations
+
+from django import forms
+
+LIFETIMES = (("30", "30 days"), ("90", "90 days"), ("365", "1 year"), ("0", "No end"))
+
+
+class TokenForm(forms.Form):
+    """A new API token: what it is for and how long it lives."""
+
+    name = forms.CharField(
+        max_length=120,
+        label="What is it for?",
+        widget=forms.TextInput(
+            attrs={"class": "form-control", "placeholder": "Telephone system, nightly export …"}
+        ),
+    )
+    days = forms.ChoiceField(
+        choices=LIFETIMES,
+        initial="90",
+        label="Lives for",
+        widget=forms.Select(attrs={"class": "form-select"}),
+    )

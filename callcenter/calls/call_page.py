@@ -1,0 +1,252 @@
+"""Everything that the call page shows, put together once and in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.urls import reverse
+
+from callcenter.accounts.decorators import SUPERVISORS
+from callcenter.accounts.models import User
+from callcenter.calls.models import Call, Transcript
+from callcenter.calls.selectors import intent_labels
+from callcenter.insights.models import Alert
+from callcenter.pipeline.models import Run
+
+#: A word below this probability is underlined. Low on purpose: marking every doubt makes all marks noise.
+UNSURE_BELOW = 0.5
+SURE_MAPPING = 0.8
+PARTY_NAMES = {"agent": "Agent", "customer": "Customer", "unknown": "Speaker"}
+
+METRICS: tuple[tuple[str, str, str], ...] = (
+    ("Silence", "silence_ms", "duration"),
+    ("Longest silence", "longest_silence_ms", "duration"),
+    ("Talked at once", "overtalk_ms", "duration"),
+    ("On hold", "hold_ms", "duration"),
+    ("Turns", "turns", "number"),
+    ("Words", "words", "number"),
+)
+PAIRS: tuple[tuple[str, str, str], ...] = (
+    ("Talk time", "{party}_talk_ms", "duration"),
+    ("Words a minute", "wpm_{party}", "number"),
+    ("Interruptions", "interruptions_{party}", "number"),
+    ("Longest monologue", "longest_monologue_{party}_ms", "duration"),
+    ("Usual time to answer", "response_latency_{party}_ms", "duration"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WordView:
+    """One word as the page shows it; `evidence` where an alert rests on it."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+    probability: float | None
+    unsure: bool
+    evidence: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TurnView:
+    """One turn with its place on the timeline in per cent."""
+
+    index: int
+    party: str
+    name: str
+    speaker: str
+    start_ms: int
+    end_ms: int
+    left: float
+    width: float
+    sentiment: dict[str, Any] | None
+    decided: list[str]
+    words: list[WordView]
+
+
+def build(call: Call, user: User) -> dict[str, Any]:
+    """Return the context of the call page. The caller has checked that the user may see the call."""
+    run = call.runs.order_by("-created_at").first()
+    insight = getattr(call, "insight", None)
+    document: dict[str, Any] = (insight.document if insight else {}) or {}
+    alerts = list(call.alerts.order_by("start_ms", "category"))
+    transcript = call.transcript
+    total = max(call.recording.duration_ms, 1)
+    turns = _turns(call, document, alerts, total)
+    metrics = document.get("metrics", {})
+    may_change = user.has_role(*SUPERVISORS)
+    return {
+        "call": call,
+        "run": run,
+        "insight": insight,
+        "transcript": transcript,
+        "turns": turns,
+        "alerts": [_alert(alert, total) for alert in alerts],
+        "open_alerts": sum(alert.status == Alert.Status.OPEN for alert in alerts),
+        "metrics": metrics,
+        "single_metrics": [(label, metrics.get(key), kind) for label, key, kind in METRICS if key in metrics],
+        "pair_metrics": _pairs(metrics),
+        "holds": [_place(h["start_ms"], h["end_ms"], total) for h in metrics.get("holds", []) or []],
+        "intents": _intents(document),
+        "sentiment": document.get("sentiment", {}),
+        "mapping": _mapping(transcript),
+        "notes": _notes(call, transcript),
+        "parties_present": _parties(turns),
+        "progress": run is not None and not run.ended,
+        "failed": run is not None and run.state == Run.State.FAILED,
+        "may_change": may_change,
+        "may_swap": may_change and transcript is not None and (run is None or run.ended),
+        "player": _player_data(call, document, alerts, transcript),
+        "downloads": [(label, f"/api/v1/calls/{call.pk}/transcript{suffix}") for label, suffix in DOWNLOADS],
+    }
+
+
+DOWNLOADS = (("Text", ".txt"), ("Subtitles (SRT)", ".srt"), ("Subtitles (WebVTT)", ".vtt"), ("JSON", ""))
+
+
+def _turns(call: Call, document: dict[str, Any], alerts: list[Alert], total: int) -> list[TurnView]:
+    if call.transcript_id is None:
+        return []
+    evidence = {
+        word_id for alert in alerts if alert.status != Alert.Status.DISMISSED for word_id in alert.word_ids
+    }
+    moods = {item["turn"]: item for item in document.get("sentiment", {}).get("turns", [])}
+    labels = intent_labels()
+    decided: dict[int, list[str]] = {}
+    for intent in document.get("intents", []):
+        for index in intent.get("turns", []):
+            decided.setdefault(index, []).append(
+                labels.get(intent["name"]) or intent["name"].replace("_", " ")
+            )
+    found = []
+    for turn in call.turns.filter(transcript=call.transcript_id).order_by("index"):
+        words = [
+            WordView(
+                text=word[0],
+                start_ms=word[1],
+                end_ms=word[2],
+                probability=word[3],
+                unsure=word[3] is not None and word[3] < UNSURE_BELOW,
+                evidence=f"{turn.index}:{number}" in evidence,
+            )
+            for number, word in enumerate(turn.words)
+        ]
+        place = _place(turn.start_ms, turn.end_ms, total)
+        found.append(
+            TurnView(
+                index=turn.index,
+                party=turn.party,
+                name=_name(turn.party, turn.speaker),
+                speaker=turn.speaker,
+                start_ms=turn.start_ms,
+                end_ms=turn.end_ms,
+                left=place["left"],
+                width=place["width"],
+                sentiment=moods.get(turn.index),
+                decided=decided.get(turn.index, []),
+                words=words,
+            )
+        )
+    return found
+
+
+def _name(party: str, speaker: str) -> str:
+    return PARTY_NAMES[party] if party in ("agent", "customer") else f"Speaker {speaker}".strip()
+
+
+def _parties(turns: list[TurnView]) -> list[tuple[str, str]]:
+    present = {turn.party for turn in turns}
+    return [(party, name) for party, name in PARTY_NAMES.items() if party in present]
+
+
+def _place(start_ms: int, end_ms: int, total: int) -> dict[str, float]:
+    left = min(100.0, 100 * start_ms / total)
+    return {
+        "left": round(left, 3),
+        "width": round(max(0.05, min(100 - left, 100 * (end_ms - start_ms) / total)), 3),
+    }
+
+
+def _alert(alert: Alert, total: int) -> dict[str, Any]:
+    return {
+        "row": alert,
+        "left": _place(alert.start_ms, alert.end_ms, total)["left"],
+        "reasons": [
+            {
+                "kind": str(part.get("kind", "")).replace("_", " "),
+                "detail": part.get("detail", ""),
+                "share": part.get("share"),
+            }
+            for part in alert.components
+            if isinstance(part, dict)
+        ],
+    }
+
+
+def _pairs(metrics: dict[str, Any]) -> list[dict[str, Any]]:
+    rows = []
+    for label, key, kind in PAIRS:
+        agent, customer = metrics.get(key.format(party="agent")), metrics.get(key.format(party="customer"))
+        if agent is not None or customer is not None:
+            rows.append({"label": label, "agent": agent, "customer": customer, "kind": kind})
+    return rows
+
+
+def _intents(document: dict[str, Any]) -> list[dict[str, Any]]:
+    labels = intent_labels()
+    return [
+        {
+            "label": labels.get(item["name"]) or item["name"].replace("_", " ").capitalize(),
+            "probability": item.get("probability"),
+            "primary": item.get("primary", False),
+            "turns": item.get("turns", [])[:5],
+        }
+        for item in document.get("intents", [])[:4]
+    ]
+
+
+def _mapping(transcript: Transcript | None) -> dict[str, Any] | None:
+    if transcript is None or not transcript.mapping:
+        return None
+    mapping = transcript.mapping
+    confidence = mapping.get("confidence")
+    return {
+        "confidence": confidence,
+        "reason": mapping.get("reason", ""),
+        "unsure": confidence is not None and confidence < SURE_MAPPING,
+    }
+
+
+def _notes(call: Call, transcript: Transcript | None) -> list[str]:
+    """Return what a reader must know before trusting this page; without repeats, the gravest first."""
+    info = call.recording.info or {}
+    said = [transcript.degraded] if transcript and transcript.degraded else []
+    said += list(transcript.warnings) if transcript else []
+    said += list(info.get("warnings", []))
+    return list(dict.fromkeys(text for text in said if text))
+
+
+def _player_data(
+    call: Call, document: dict[str, Any], alerts: list[Alert], transcript: Transcript | None
+) -> dict[str, Any]:
+    """Return what the scripts of the page need; it holds times and scores, no words."""
+    layout = transcript.layout if transcript else call.recording.layout
+    channels = ["unknown"] * call.recording.channels
+    if layout == "two_party" and call.recording.channels == 2:
+        agent = call.agent_channel ^ int(call.parties_swapped)
+        channels = ["agent" if index == agent else "customer" for index in range(2)]
+    return {
+        "audio": reverse("calls:audio", args=[call.pk]),
+        "peaks": reverse("calls:peaks", args=[call.pk]),
+        "duration_ms": call.recording.duration_ms,
+        "layout": layout,
+        "channels": channels,
+        "sentiment": [
+            {"party": item["party"], "at": (item["start_ms"] + item["end_ms"]) // 2, "score": item["score"]}
+            for item in document.get("sentiment", {}).get("turns", [])
+        ],
+        "alerts": [
+            {"start": a.start_ms, "end": a.end_ms, "category": a.get_category_display()} for a in alerts
+        ],
+    }

@@ -1,0 +1,76 @@
+"""Forms of the upload page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+from callcenter.accounts.models import Role, Team, User
+from callcenter.calls.models import Call, Queue
+from callcenter.calls.selectors import visible_teams
+
+
+class MultipleFileInput(forms.ClearableFileInput):
+    allow_multiple_selected = True
+
+
+class MultipleFileField(forms.FileField):
+    """Many files in one field; its value is a list."""
+
+    widget = MultipleFileInput
+
+    def clean(self, data: Any, initial: Any = None) -> list[Any]:
+        files = data if isinstance(data, list | tuple) else [data]
+        return [super(MultipleFileField, self).clean(item, initial) for item in files if item]
+
+
+class BatchForm(forms.Form):
+    """A new batch: its team, what holds for all its files where the manifest says nothing, and the files."""
+
+    team = forms.ModelChoiceField(Team.objects.none(), help_text="The calls are filed under this team.")
+    name = forms.CharField(max_length=200, required=False, help_text="Empty: the date and time.")
+    queue = forms.ModelChoiceField(Queue.objects.none(), required=False, empty_label="Not known")
+    agent = forms.ModelChoiceField(
+        User.objects.none(), required=False, empty_label="Not known", to_field_name="username"
+    )
+    direction = forms.ChoiceField(
+        choices=Call.Direction.choices, initial=Call.Direction.UNKNOWN, required=False
+    )
+    agent_channel = forms.ChoiceField(
+        choices=[("", "First (left)"), ("1", "Second (right)")],
+        required=False,
+        label="Agent's channel",
+        help_text="For recordings with one party on each channel.",
+    )
+    files = MultipleFileField(required=False)
+    manifest = forms.FileField(required=False)
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        teams = visible_teams(user)
+        fields: dict[str, Any] = self.fields
+        fields["team"].queryset = teams
+        if teams.count() == 1:
+            fields["team"].initial = teams.first()
+            fields["team"].empty_label = None
+        fields["queue"].queryset = Queue.objects.all()
+        fields["agent"].queryset = User.objects.filter(
+            role=Role.AGENT, teams__in=teams, is_active=True
+        ).distinct()
+        for name, field in fields.items():
+            chooses = isinstance(field.widget, forms.Select)
+            field.widget.attrs["class"] = "form-select" if chooses else "form-control"
+            if field.help_text:
+                field.widget.attrs["aria-describedby"] = f"id_{name}_help"
+
+    def defaults(self) -> dict[str, str]:
+        """Return what the batch says about every file, as a manifest row would say it."""
+        data = self.cleaned_data
+        values = {
+            "queue": data["queue"].name if data["queue"] else "",
+            "agent": data["agent"].username if data["agent"] else "",
+            "direction": data["direction"],
+            "agent_channel": data["agent_channel"],
+        }
+        return {name: value for name, value in values.items() if value}

@@ -1,0 +1,110 @@
+"""The calls list and the call page."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from callcenter.accounts.decorators import READERS, SUPERVISORS, person, roles_required
+from callcenter.calls import call_page, selectors
+from callcenter.calls.filters import MOODS, STATES, CallQuery
+from callcenter.calls.models import Call
+from callcenter.core import audit
+from callcenter.core.errors import CallcenterError
+from callcenter.insights.models import Category
+
+
+@require_safe
+@roles_required(*READERS)
+def call_list(request: HttpRequest) -> HttpResponse:
+    """List the calls that match the address."""
+    user = person(request)
+    query = CallQuery.parse(request.GET)
+    sort = request.GET.get("sort", "newest")
+    sort = sort if sort in selectors.SORTS else "newest"
+    found = selectors.calls_page(
+        user,
+        query,
+        sort=sort,
+        after=request.GET.get("after", ""),
+        before=request.GET.get("before", ""),
+    )
+    context = {
+        "query": query,
+        "sort": sort,
+        "sorts": [(name, label) for name, (label, _) in selectors.SORTS.items()],
+        "found": found,
+        "page": found.page,
+        "choices": selectors.choices(user),
+        "states": STATES.items(),
+        "moods": MOODS,
+        "categories": Category.choices,
+        "directions": Call.Direction.choices,
+        "intent_labels": selectors.intent_labels(),
+        "any_calls": bool(found.page.items) or Call.objects.visible_to(user).exists(),
+        "may_upload": user.has_role(*SUPERVISORS),
+    }
+    return render(request, "calls/list.html", context)
+
+
+@require_safe
+@roles_required(*READERS)
+def call_detail(request: HttpRequest, call_id: uuid.UUID) -> HttpResponse:
+    """Show one call. Every view is written to the audit log."""
+    user = person(request)
+    calls = Call.objects.visible_to(user).select_related(
+        "recording", "team", "agent", "queue", "insight", "transcript"
+    )
+    call = get_object_or_404(calls, pk=call_id)
+    audit.record("call.view", call, request=request)
+    return render(request, "calls/detail.html", call_page.build(call, user))
+
+
+@require_safe
+@roles_required(*READERS)
+def progress(request: HttpRequest, call_id: uuid.UUID) -> HttpResponse:
+    """Return the progress of the open run; when it has ended, the page is told to load itself anew."""
+    call = get_object_or_404(Call.objects.visible_to(person(request)), pk=call_id)
+    run = call.runs.order_by("-created_at").first()
+    answer = render(request, "calls/_progress.html", {"call": call, "run": run})
+    if run is None or run.ended:
+        answer["HX-Refresh"] = "true"
+    return answer
+
+
+@require_POST
+@roles_required(*SUPERVISORS)
+def swap(request: HttpRequest, call_id: uuid.UUID) -> HttpResponse:
+    """Exchange agent and customer; everything that depends on it is computed again."""
+    from callcenter.calls.services.parties import swap_parties
+
+    call = get_object_or_404(Call.objects.visible_to(person(request)), pk=call_id)
+    try:
+        swap_parties(call=call, by=person(request))
+    except CallcenterError as error:
+        messages.error(request, error.message)
+    else:
+        messages.success(
+            request, "Agent and customer are swapped. What depends on it is being computed again."
+        )
+    return redirect(call)
+
+
+@require_POST
+@roles_required(*SUPERVISORS)
+def reprocess(request: HttpRequest, call_id: uuid.UUID) -> HttpResponse:
+    """Send the call through the pipeline again, with today's models and rules."""
+    from callcenter.pipeline.services import reprocess as start_again
+
+    call = get_object_or_404(Call.objects.visible_to(person(request)), pk=call_id)
+    try:
+        start_again(call=call, by=person(request))
+    except CallcenterError as error:
+        messages.error(request, error.message)
+    else:
+        messages.success(request, "The call is being processed again.")
+    return redirect(call)

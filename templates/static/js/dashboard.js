@@ -1,0 +1,82 @@
+// The dashboard's charts; a click on any of them opens the calls behind it.
+(() => {
+  const source = document.getElementById("chart-data");
+  if (!source || !window.ccCharts) {
+    return;
+  }
+  const data = JSON.parse(source.textContent);
+  const { draw, axis } = window.ccCharts;
+  const find = (name) => document.querySelector(`[data-chart="${name}"]`);
+  const labels = data.calls.map((point) => point.label);
+  const open = (url) => url && window.location.assign(url);
+
+  draw(
+    find("calls"),
+    (p) => ({
+      grid: { left: 8, right: 12, top: 12, bottom: 4, containLabel: true },
+      legend: { show: false },
+      xAxis: { type: "category", data: labels, ...axis(p), splitLine: { show: false } },
+      yAxis: { type: "value", minInterval: 1, ...axis(p) },
+      tooltip: { trigger: "axis", backgroundColor: p.surface, borderColor: p.line, confine: true },
+      series: [
+        {
+          name: "Calls",
+          type: "bar",
+          data: data.calls.map((point) => point.calls),
+          itemStyle: { color: p.primary, borderRadius: [2, 2, 0, 0] },
+          barMaxWidth: 26,
+          cursor: "pointer",
+        },
+      ],
+    }),
+    (event) => open(data.calls[event.dataIndex]?.url),
+  );
+
+  const round = (value) => (value === null ? null : Math.round(value * 100) / 100);
+  const line = (name, key, colour) => ({
+    name,
+    type: "line",
+    data: data.calls.map((point) => round(point[key])),
+    connectNulls: true,
+    symbolSize: 6,
+    showAllSymbol: data.calls.length < 40,
+    lineStyle: { width: 2, color: colour },
+    itemStyle: { color: colour },
+  });
+  draw(
+    find("sentiment"),
+    (p) => ({
+      xAxis: { type: "category", data: labels, ...axis(p), splitLine: { show: false } },
+      yAxis: { type: "value", min: -1, max: 1, interval: 0.5, ...axis(p) },
+      tooltip: { trigger: "axis", backgroundColor: p.surface, borderColor: p.line, confine: true },
+      series: [line("Customer", "customer", p.customer), line("Agent", "agent", p.agent)],
+    }),
+    (event) => open(data.calls[event.dataIndex]?.url),
+  );
+
+  const most = Math.max(1, ...data.heat.map((cell) => cell.calls));
+  draw(
+    find("heat"),
+    (p) => ({
+      legend: { show: false },
+      grid: { left: 8, right: 12, top: 4, bottom: 4, containLabel: true },
+      xAxis: { type: "category", data: [...Array(24).keys()].map(String), ...axis(p) },
+      yAxis: { type: "category", data: data.weekdays, inverse: true, ...axis(p) },
+      tooltip: {
+        backgroundColor: p.surface,
+        borderColor: p.line,
+        formatter: ({ value }) => `${data.weekdays[value[1]]} ${value[0]}:00 · ${value[2]} calls`,
+      },
+      visualMap: { show: false, min: 0, max: most, inRange: { color: [p.line, p.primary] } },
+      series: [
+        {
+          type: "heatmap",
+          data: data.heat.map((cell) => [cell.hour, cell.weekday - 1, cell.calls]),
+          itemStyle: { borderColor: p.surface, borderWidth: 2, borderRadius: 3 },
+          cursor: "pointer",
+        },
+      ],
+    }),
+    (event) => open(data.heat[event.dataIndex]?.url),
+  );
+})();

@@ -1,0 +1,61 @@
+"""One shared cast: every test that names a person uses these, so that every test is an access test too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from callcenter.accounts.models import Team, User
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Two teams and everybody in them. `agent` and `other_agent` are in team A, as is `supervisor`."""
+
+    team_a: Team
+    team_b: Team
+    agent: User
+    other_agent: User
+    agent_b: User
+    supervisor: User
+    supervisor_b: User
+    operator: User
+    compliance: User
+    admin: User
+
+    def __getitem__(self, name: str) -> Any:
+        return getattr(self, name)
+
+
+@pytest.fixture
+def cast(db: None) -> Cast:
+    """The people of the house."""
+    from callcenter.accounts.models import Role
+    from tests.factories import TeamFactory, UserFactory
+
+    team_a, team_b = TeamFactory(name="Team A"), TeamFactory(name="Team B")
+    return Cast(
+        team_a=team_a,
+        team_b=team_b,
+        agent=UserFactory(username="agent", teams=[team_a]),
+        other_agent=UserFactory(username="other_agent", teams=[team_a]),
+        agent_b=UserFactory(username="agent_b", teams=[team_b]),
+        supervisor=UserFactory(username="supervisor", role=Role.SUPERVISOR, teams=[team_a]),
+        supervisor_b=UserFactory(username="supervisor_b", role=Role.SUPERVISOR, teams=[team_b]),
+        operator=UserFactory(username="operator", role=Role.OPERATOR, teams=[team_a]),
+        compliance=UserFactory(username="compliance", role=Role.COMPLIANCE),
+        admin=UserFactory(username="admin", role=Role.ADMIN, is_staff=True, is_superuser=True),
+    )
+
+
+@pytest.fixture
+def storage(settings: Any, tmp_path: Path) -> Iterator[Path]:
+    """An empty store of audio and artefacts, for this test alone."""
+    root = tmp_path / "storage"
+    settings.STORAGE_URL = f"file://{root}"
+    yield root
