@@ -46,7 +46,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One complete way to a model: all its parts, and the builder (`module:function`) that makes a directory of them."""
+    """One complete way to a model: all its parts, and the builder (`module:function`) that joins them."""
 
     parts: tuple[Part, ...]
     builder: str

@@ -39,6 +39,9 @@ SEGMENTATION: dict[str, Any] = {
     },
     # Ten-second windows; at most three speakers in a window and two at once, as powerset classes.
     "specifications": {
+        "problem": "MONO_LABEL_CLASSIFICATION",
+        "resolution": "FRAME",
+        "permutation_invariant": True,
         "duration": 10.0,
         "classes": ["speaker#1", "speaker#2", "speaker#3"],
         "powerset_max_classes": 2,
@@ -47,7 +50,14 @@ SEGMENTATION: dict[str, Any] = {
 EMBEDDING: dict[str, Any] = {
     "architecture": "WeSpeakerResNet34",
     "arguments": {"sample_rate": 16000, "num_channels": 1, "num_mel_bins": 80},
-    "specifications": None,
+    "specifications": {
+        "problem": "REPRESENTATION",
+        "resolution": "CHUNK",
+        "permutation_invariant": False,
+        "duration": 5.0,
+        "classes": None,
+        "powerset_max_classes": None,
+    },
 }
 
 
@@ -80,18 +90,18 @@ def create(config: dict[str, Any]) -> torch.nn.Module:
     if architecture not in known:
         raise ValueError(f"unknown diarization architecture {architecture!r}")
     model = known[architecture](**config["arguments"])
-    if facts := config.get("specifications"):
-        model.specifications = Specifications(
-            problem=Problem.MONO_LABEL_CLASSIFICATION,
-            resolution=Resolution.FRAME,
-            duration=facts["duration"],
-            min_duration=None,
-            warm_up=(0.0, 0.0),
-            classes=list(facts["classes"]),
-            powerset_max_classes=facts["powerset_max_classes"],
-            permutation_invariant=True,
-        )
-        model.build()
+    facts = config["specifications"]
+    model.specifications = Specifications(
+        problem=Problem[facts["problem"]],
+        resolution=Resolution[facts["resolution"]],
+        duration=facts["duration"],
+        min_duration=None,
+        warm_up=(0.0, 0.0),
+        classes=facts["classes"],
+        powerset_max_classes=facts["powerset_max_classes"],
+        permutation_invariant=facts["permutation_invariant"],
+    )
+    model.build()
     return model.eval()
 
 
