@@ -26,7 +26,7 @@ from callcenter.demo.kokoro import Speaker
 from callcenter.demo.script import Hold, Script, Voice, load_scripts
 from callcenter.demo.telephone import RATE, Signal
 
-BIT_RATE = {"two_party": 24_000, "mono": 18_000, "dual_mono": 20_000}
+BIT_RATE = {"two_party": 28_000, "mono": 18_000, "dual_mono": 20_000}
 CHANNEL = {"agent": 0, "customer": 1}
 LEAD_IN = 0.6
 TAIL = 0.8

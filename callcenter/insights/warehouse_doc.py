@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -13,16 +12,11 @@ from callcenter.calls.models import Call
 SCHEMA_VERSION = 1
 
 
-@lru_cache(maxsize=2)
-def _engine(url: str) -> Engine:
-    from analytics.warehouse import connect
-
-    return connect(url)
-
-
 def engine() -> Engine:
-    """Return the warehouse's engine; the same object for the same URL."""
-    return _engine(settings.ANALYTICS_DATABASE_URL)
+    """Return this process's warehouse engine."""
+    from analytics.warehouse import shared
+
+    return shared(settings.ANALYTICS_DATABASE_URL)
 
 
 def load_into_warehouse(call: Call) -> None:
@@ -41,14 +35,10 @@ def call_document(call: Call) -> dict[str, Any]:
     insight = getattr(call, "insight", None)
     understood = dict(insight.document) if insight else {}
     sentiments = {t["turn"]: t["score"] for t in understood.get("sentiment", {}).get("turns", [])}
-    summary = {
-        "intent": understood.get("intent", "unknown"),
-        "intent_probability": understood.get("intent_probability", 0.0),
-        "intents": [{k: v for k, v in i.items() if k != "turns"} for i in understood.get("intents", [])],
-        "sentiment": {k: v for k, v in understood.get("sentiment", {}).items() if k != "turns"},
-        "metrics": {k: v for k, v in understood.get("metrics", {}).items() if k != "holds"},
-        "nlu_version": understood.get("nlu_version", ""),
-    }
+    keys = ("intent", "intent_probability", "intents", "metrics", "nlu_version")
+    summary = {key: understood[key] for key in keys if key in understood}
+    # The curve by turn goes with the turns; saying it twice would let the two disagree.
+    summary["sentiment"] = {k: v for k, v in understood.get("sentiment", {}).items() if k != "turns"}
     return {
         "schema_version": SCHEMA_VERSION,
         "call_id": str(call.pk),
@@ -71,7 +61,7 @@ def call_document(call: Call) -> dict[str, Any]:
         "transcribed_at": transcript.created_at.isoformat() if transcript else None,
         "mean_word_probability": transcript.mean_probability if transcript else None,
         "words": transcript.word_count if transcript else 0,
-        "insight": summary,
+        "insight": summary if insight else None,
         "turns": [
             {
                 "index": turn.index,

@@ -30,8 +30,6 @@ from callcenter.pipeline.spec import spec_for
 
 log = structlog.get_logger("callcenter.pipeline")
 State = Run.State
-#: After a worker has reported once, silence for this long means that it is gone. It reports every 10 s.
-SILENCE_SECONDS = 60
 BACKOFF_SECONDS = (5, 30, 120, 600)
 
 
@@ -111,8 +109,8 @@ def speech_progress(*, run_id: str, attempt: int, stage: str, fraction: float) -
     live.filter(started_at=None).update(started_at=now)
     live.update(
         stage=stage[:20],
-        progress=max(0.0, min(1.0, fraction)),
-        deadline_at=now + timedelta(seconds=max(SILENCE_SECONDS, 2 * settings.ENV.SWEEP_SECONDS)),
+        progress=0.9 * max(0.0, min(1.0, fraction)),
+        deadline_at=now + _silence(),
     )
 
 
@@ -244,7 +242,7 @@ def _sweep_one(run: Run, backlog: dict[str, int]) -> str:
     if run.state == State.SPEECH and backlog["default"]:
         # The signs of life come by that queue: while it is long, silence proves nothing.
         Run.objects.filter(pk=run.pk, state=State.SPEECH, deadline_at=run.deadline_at).update(
-            deadline_at=now + timedelta(seconds=SILENCE_SECONDS)
+            deadline_at=now + _silence()
         )
         return "extended"
     step = "transcribing" if run.state == State.SPEECH else "understanding"
@@ -268,6 +266,11 @@ def _send_to_speech(run: Run) -> None:
 def _wire(spec: dict[str, Any]) -> dict[str, Any]:
     """Return the spec with the device of now: where it runs is not part of what was asked for."""
     return {**spec, "device": settings.ENV.SPEECH_DEVICE}
+
+
+def _silence() -> timedelta:
+    """Return how long a worker that has reported once may be silent; it reports every 15 s."""
+    return timedelta(seconds=settings.ENV.RUN_SILENCE_SECONDS)
 
 
 def _patience() -> timedelta:

@@ -56,6 +56,7 @@ class Env(BaseSettings):
     INTENT_MODEL: str = ""
 
     RUN_DEADLINE_SECONDS: int = Field(default=900, ge=5)
+    RUN_SILENCE_SECONDS: int = Field(default=60, ge=20)
     SWEEP_SECONDS: int = Field(default=30, ge=1)
     RUN_MAX_ATTEMPTS: int = Field(default=4, ge=1)
 

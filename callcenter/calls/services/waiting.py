@@ -38,7 +38,7 @@ def standing(batch: Batch) -> Standing:
     for run in Run.objects.filter(call__in=calls).order_by("created_at"):
         latest[run.call_id] = run
     ended = sum(state in BatchRow.ENDED for state, _ in states)
-    progress = sum(1.0 if run.ended else 0.9 * run.progress for run in latest.values())
+    progress = sum(1.0 if run.ended else run.progress for run in latest.values())
     total = len(states) + 4 * max(len(latest), len(states) - ended)
     return Standing(
         rows=len(states),

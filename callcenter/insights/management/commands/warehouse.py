@@ -34,9 +34,17 @@ class Command(BaseCommand):
         self.stdout.write(f"at {current or 'nothing'}, newest {head}")
 
     def rebuild(self) -> None:
+        """Derive every row again from the operational tables, and prove that nothing else was in there."""
         from analytics.warehouse import loader
 
-        loader.truncate_all(engine())
+        before = loader.checksum(engine())
         calls = Call.objects.exclude(transcript=None).order_by("started_at")
-        loaded = loader.load_many(engine(), (call_document(call) for call in calls.iterator(chunk_size=200)))
-        self.stdout.write(f"{calls.count() if loaded is None else loaded} calls loaded again.")
+        report = loader.load_many(engine(), (call_document(c) for c in calls.iterator(chunk_size=200)), force=True)
+        removed = loader.delete_missing(engine(), [str(pk) for pk in calls.values_list("pk", flat=True)])
+        same = loader.checksum(engine()) == before
+        self.stdout.write(
+            f"{report.loaded} calls loaded again, {removed} removed that have no call any more; the warehouse is "
+            f"{'the same as before' if same else 'not as it was before: it had drifted'}."
+        )
+        for refusal in report.refused:
+            self.stderr.write(f"refused: {refusal}")
