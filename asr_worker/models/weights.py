@@ -115,7 +115,7 @@ def read_ggml(path: Path) -> tuple[StateDict, Dims]:
 
 
 def _ggml_tensors(file: BinaryIO) -> Iterator[tuple[str, np.ndarray]]:
-    kinds = {0: np.dtype("<f4"), 1: np.dtype("<f2")}
+    kinds: dict[int, Any] = {0: np.dtype("<f4"), 1: np.dtype("<f2")}
     while head := file.read(12):
         rank, name_length, kind = struct.unpack("<3i", head)
         shape = _unpack(file, f"<{rank}i")[::-1]  # ggml lists the fastest axis first

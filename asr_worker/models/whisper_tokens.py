@@ -135,7 +135,7 @@ def suppressed(tokenizer: Tokenizer) -> list[int]:
             if len(spelled) == 1 or sign in _NOTES:
                 banned.add(spelled[0])
     task = ("<|translate|>", "<|transcribe|>", START, "<|startoflm|>", "<|startofprev|>", "<|nocaptions|>")
-    return sorted(banned | {tokenizer.token_to_id(t) for t in task})
+    return sorted(banned.union(tokenizer.token_to_id(t) for t in task))
 
 
 def generation_config(tokenizer: Tokenizer, name: str, multilingual: bool) -> GenerationConfig:

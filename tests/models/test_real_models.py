@@ -86,7 +86,7 @@ def test_a_multilingual_checkpoint_transcribes_without_being_told_the_language(s
 @pytest.mark.parametrize(
     ("name", "loader", "difference", "bound", "file"),
     [
-        ("pyannote-segmentation", "load_segmentation", "segmentation_difference", 1e-3, "pyannote-segmentation-3.0.onnx"),
+        ("pyannote-segmentation", "load_segmentation", "segmentation_difference", 1e-3, "segmentation-3.0.onnx"),
         ("wespeaker-resnet34", "load_embedding", "embedding_difference", 1e-4, "wespeaker-resnet34-256.onnx"),
     ],
 )  # fmt: skip
