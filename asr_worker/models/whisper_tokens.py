@@ -135,7 +135,8 @@ def suppressed(tokenizer: Tokenizer) -> list[int]:
             if len(spelled) == 1 or sign in _NOTES:
                 banned.add(spelled[0])
     task = ("<|translate|>", "<|transcribe|>", START, "<|startoflm|>", "<|startofprev|>", "<|nocaptions|>")
-    return sorted(banned.union(tokenizer.token_to_id(t) for t in task))
+    vocabulary = tokenizer.get_vocab()
+    return sorted(banned | {vocabulary[t] for t in task})
 
 
 def generation_config(tokenizer: Tokenizer, name: str, multilingual: bool) -> GenerationConfig:
