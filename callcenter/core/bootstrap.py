@@ -132,6 +132,11 @@ def pip_settings() -> dict[str, str]:
     for option, variable in (("index-url", "UV_INDEX_URL"), ("extra-index-url", "UV_EXTRA_INDEX_URL")):
         if settings.get(option) and variable not in os.environ and "UV_DEFAULT_INDEX" not in os.environ:
             environment[variable] = " ".join(settings[option].replace("\\n", " ").split())
+    if "UV_EXTRA_INDEX_URL" in environment:
+        # pip looks at all its indexes alike. Safe here: every file must have the hash that we know.
+        environment["UV_INDEX_STRATEGY"] = "unsafe-best-match"
+    if settings.get("find-links"):
+        environment["UV_FIND_LINKS"] = ",".join(settings["find-links"].replace("\\n", " ").split())
     if settings.get("cert"):
         environment["SSL_CERT_FILE"] = settings["cert"]
     if settings.get("trusted-host"):
