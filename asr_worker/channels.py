@@ -23,6 +23,7 @@ _FLOOR_DB = -90.0
 _DEAD_DB = -65.0  # nothing on the channel is louder
 _SPEECH_ABOVE_FLOOR_DB = 9.0
 _LEAK_DB = 18.0  # a frame this much below the other channel is the other party's echo
+_COPY_DB = 24.0  # a copy this much quieter is an echo, not the second half of a doubled mix
 _SAME_CORRELATION = 0.75
 _SAME_LEVEL_DB = 6.0
 _SAME_SHARE = 0.85
@@ -112,7 +113,7 @@ class ChannelAnalyser:
         if loudest[other] < _DEAD_DB:
             return "one_silent", f"channel {other} is empty"
         if same:
-            if loudest[strongest] - loudest[other] > 2 * _LEAK_DB:
+            if loudest[strongest] - loudest[other] > _COPY_DB:
                 return "one_silent", f"channel {other} holds only an echo of channel {strongest}"
             return "dual_mono", "both channels carry the same sound"
         if speech[strongest] >= _MIN_SPEECH_MS and speech[other] < max(

@@ -52,6 +52,16 @@ def normalise(text: str) -> str:
 
     `normalise(normalise(x)) == normalise(x)` for every x.
     """
+    # One rule may make way for another (an `o'` becomes an `o`, which beside a digit is a zero), so they are applied
+    # until nothing changes; two rounds are the rule.
+    for _ in range(8):
+        before, text = text, _once(text)
+        if text == before:
+            break
+    return text
+
+
+def _once(text: str) -> str:
     text = unicodedata.normalize("NFKC", text).lower()
     text = text.replace("’", "'").replace("‘", "'").replace("`", "'")
     text = _BRACKETS.sub(" ", text)
@@ -132,7 +142,7 @@ def _read_number(words: list[str], at: int) -> tuple[str, int]:
             value = _UNITS[word]
             after_hundreds = group and group % 100 == 0 and value
             after_tens = group and group % 10 == 0 and group % 100 >= 20 and 0 < value < 10
-            if not (group is None or after_hundreds or after_tens):
+            if not (group is None or (group == 0 and total) or after_hundreds or after_tens):
                 break
             group = (group or 0) + value
         elif word == "hundred" and group and group < 100:

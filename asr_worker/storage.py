@@ -62,7 +62,7 @@ def artefact_key(sha256: str, stage: str, fingerprint: str) -> str:
 
 def check_key(key: str) -> str:
     """Return the key unchanged if it is a safe relative one; raise StorageError otherwise."""
-    if not _KEY.match(key) or any(part in (".", "..") for part in PurePosixPath(key).parts):
+    if not _KEY.match(key) or any(part in (".", "..") for part in key.split("/")):
         raise StorageError(f"{key!r} is not a legal storage key")
     return key
 
