@@ -16,7 +16,9 @@ def main(argv: list[str] | None = None) -> int:
     """Return 0 after printing the document, 2 with a message on bad input."""
     parser = argparse.ArgumentParser(prog="python -m analytics.nlu", description=__doc__)
     parser.add_argument("transcript", type=Path, help="transcript JSON as the speech side writes it, '-' for stdin")
-    parser.add_argument("--config", type=Path, help="YAML with intents, rules, models_dir, sentiment_model, intent_model")
+    parser.add_argument(
+        "--config", type=Path, help="YAML with intents, rules, models_dir, sentiment_model, intent_model"
+    )
     parser.add_argument("--models-dir", help="folder of models (default: MODELS_DIR or var/models)")
     args = parser.parse_args(argv)
     try:

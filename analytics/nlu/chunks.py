@@ -55,7 +55,16 @@ def _cut_turn(turn: CallTurn) -> list[Chunk]:
         if said:
             text = " ".join(w.text for w in said)
             out.append(
-                Chunk(turn.index, turn.party, lo, hi, turn.words[lo].start_ms, turn.words[hi - 1].end_ms, text, len(said))
+                Chunk(
+                    turn.index,
+                    turn.party,
+                    lo,
+                    hi,
+                    turn.words[lo].start_ms,
+                    turn.words[hi - 1].end_ms,
+                    text,
+                    len(said),
+                )
             )
     return out
 

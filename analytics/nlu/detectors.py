@@ -1,11 +1,11 @@
 """Built-in detectors: patterns over words that no list of phrases can say. Each returns the places it found.
 
-    card_number      13 to 19 digits, spoken or written, that pass the Luhn check (or almost, in a talk about cards)
-    card_code        three or four digits right after somebody asked for the security code
-    account_number   6 to 12 digits right after "account number", "sort code", "routing number", "social security"
-    repetition       the same words again and again: a recogniser's loop, not a person
-    fast_speech      more words in a second than anybody can say
-    doubtful_words   a stretch of words that the recogniser itself doubts
+card_number      13 to 19 digits, spoken or written, that pass the Luhn check (or almost, in a talk about cards)
+card_code        three or four digits right after somebody asked for the security code
+account_number   6 to 12 digits right after "account number", "sort code", "routing number", "social security"
+repetition       the same words again and again: a recogniser's loop, not a person
+fast_speech      more words in a second than anybody can say
+doubtful_words   a stretch of words that the recogniser itself doubts
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from typing import Any
 from analytics.nlu.phrases import compile_phrases, find_any
 from analytics.nlu.text import CallText, Stream, Token
 
-_UNITS = {w: i for i, w in enumerate("zero one two three four five six seven eight nine".split())} | {"oh": 0, "o": 0}
+_UNITS = {w: i for i, w in enumerate("zero one two three four five six seven eight nine".split())} | {
+    "oh": 0,
+    "o": 0,
+}
 _TEENS = {
     w: i + 10
-    for i, w in enumerate(
-        "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
-    )
+    for i, w in enumerate("ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split())
 }
 _TENS = {w: (i + 2) * 10 for i, w in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split())}
 _REPEAT = {"double": 2, "triple": 3, "treble": 3}
@@ -140,7 +141,9 @@ def card_number(call: CallText, options: dict[str, Any]) -> list[Finding]:
             elif 14 <= len(run.digits) <= 17 and run.digits[0] in "3456":
                 start = stream.tokens[run.owners[0]].start_ms
                 if any(-15_000 <= start - t <= 90_000 for t in talk):
-                    text = f"{len(run.digits)} digits in a talk about a card, check-sum not met: a digit may be misheard"
+                    text = (
+                        f"{len(run.digits)} digits in a talk about a card, check-sum not met: a digit may be misheard"
+                    )
                     out.append(_finding(stream, run, 0, len(run.digits), 0.6, text))
     return out
 

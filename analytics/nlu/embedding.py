@@ -55,7 +55,9 @@ class MiniLM:
             import torch
             from transformers import AutoModel, AutoTokenizer
         except ImportError as error:
-            raise EmbedderMissing("sentence embeddings need the worker extra: pip install 'callcenter[worker]'") from error
+            raise EmbedderMissing(
+                "sentence embeddings need the worker extra: pip install 'callcenter[worker]'"
+            ) from error
         self._torch = torch
         self._tokenizer = AutoTokenizer.from_pretrained(str(directory), local_files_only=True)
         self._model: Any = AutoModel.from_pretrained(str(directory), local_files_only=True).eval()

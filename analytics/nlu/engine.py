@@ -15,7 +15,12 @@ import numpy as np
 
 from analytics.nlu.detectors import DETECTORS
 from analytics.nlu.evidence import (
-    SEVERITY_RANK, Evidence, alert_of, deduplicate, metric_span, quote_of_range,
+    SEVERITY_RANK,
+    Evidence,
+    alert_of,
+    deduplicate,
+    metric_span,
+    quote_of_range,
 )
 from analytics.nlu.phrases import Hit, Similarity, best_near_miss, find_any, literals
 from analytics.nlu.rules import Rule, Window
@@ -153,7 +158,7 @@ def _limits(window: Window | None, run: RuleRun) -> tuple[int, int] | None:
 
 
 def _said(phrases: Any, party: str, run: RuleRun, lo: int, hi: int, near: float = 0.85) -> list[tuple[Stream, Hit]]:
-    out = []
+    out: list[tuple[Stream, Hit]] = []
     for stream in _streams(party, run):
         a, b = stream.span(lo, hi)
         out.extend((stream, hit) for hit in find_any(phrases, stream, a, b, near=near, similar=run.similar))
@@ -201,7 +206,10 @@ def _semantic(rule: Rule, run: RuleRun, stream: Stream, lo: int, hi: int, blocke
         if not places or _excluded(places[0], places[-1] + 1, blocked):
             continue
         detail = f"means about the same as {rule.semantic.examples[at]!r} (cosine {row[at]:.2f})"
-        strength = min(0.95, 0.5 + 0.5 * (float(row[at]) - rule.semantic.threshold) / (1 - rule.semantic.threshold + 1e-6))
+        strength = min(
+            0.95,
+            0.5 + 0.5 * (float(row[at]) - rule.semantic.threshold) / (1 - rule.semantic.threshold + 1e-6),
+        )
         out.append(Evidence.of_tokens("semantic", detail, strength, stream, places[0], places[-1] + 1))
     return out
 
@@ -275,9 +283,7 @@ def _absence(
     lo, hi = limits
     if triggers and rule.window is None:
         lo = triggers[0].start_ms
-    heard = [
-        (stream, a, b) for stream in _streams(rule.party, run) for a, b in [stream.span(lo, hi)] if b - a > 0
-    ]
+    heard = [(stream, a, b) for stream in _streams(rule.party, run) for a, b in [stream.span(lo, hi)] if b - a > 0]
     words = sum(len({(t.turn, t.word) for t in s.tokens[a:b]}) for s, a, b in heard)
     if words < rule.min_words:
         return []

@@ -65,7 +65,13 @@ class Evidence:
 
 
 def alert_of(
-    rule: Rule, call: CallText, party: str, parts: list[Evidence], span: tuple[int, int] | None, *, doubtful: bool
+    rule: Rule,
+    call: CallText,
+    party: str,
+    parts: list[Evidence],
+    span: tuple[int, int] | None,
+    *,
+    doubtful: bool,
 ) -> dict[str, Any]:
     """Return the alert document; component shares sum to 1. `span` is used where the words do not give one.
 

@@ -12,6 +12,7 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,8 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 def fit(vectors: np.ndarray, labels: np.ndarray, classes: int, *, strength: float) -> tuple[np.ndarray, np.ndarray]:
     """Return (weights, bias) of a balanced multinomial logistic regression with inverse regularisation `strength`.
 
-    Plain L-BFGS on the convex loss, started at zero: no randomness, so the same text gives the same head.
+    Plain L-BFGS on the convex loss, started at zero: no randomness, so the same text gives the same head. One thread:
+    the matrices are small, and threads that wait for each other on a busy worker cost ten times the work.
     """
     from scipy.optimize import minimize
 
@@ -66,9 +68,18 @@ def fit(vectors: np.ndarray, labels: np.ndarray, classes: int, *, strength: floa
         error = balance[:, None] * (p - target)
         return value, np.concatenate([(error.T @ data + weights / strength).ravel(), error.sum(0)])
 
-    result = minimize(loss, np.zeros(classes * (dim + 1)), jac=True, method="L-BFGS-B", options={"maxiter": 200})
-    flat = result.x
+    options = {"maxiter": 100, "gtol": 1e-3, "maxcor": 5}
+    with _one_thread():
+        flat = minimize(loss, np.zeros(classes * (dim + 1)), jac=True, method="L-BFGS-B", options=options).x
     return flat[: classes * dim].reshape(classes, dim).astype(np.float32), flat[classes * dim :].astype(np.float32)
+
+
+def _one_thread() -> AbstractContextManager[Any]:
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        return nullcontext()
+    return threadpool_limits(1)
 
 
 def folds(labels: np.ndarray, count: int = FOLDS) -> np.ndarray:

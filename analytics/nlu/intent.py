@@ -21,7 +21,7 @@ from analytics.nlu.chunks import Chunk, EmbeddedChunks
 from analytics.nlu.embedding import Embedder
 from analytics.nlu.text import CallText
 
-STRENGTH = 20.0
+STRENGTH = 5.0
 OTHER = "_other"
 MAX_INTENTS = 4
 MIN_CHUNK_WORDS = 3
@@ -42,8 +42,11 @@ def small_talk() -> tuple[str, ...]:
 class Classifier(Protocol):
     """Anything that gives intent probabilities per chunk."""
 
-    names: tuple[str, ...]
-    threshold: float
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    @property
+    def threshold(self) -> float: ...
 
     def probabilities(self, chunks: Sequence[Chunk], embedded: EmbeddedChunks | None) -> np.ndarray:
         """Return (chunks, names) probabilities."""
@@ -89,7 +92,12 @@ def taxonomy(intents: Sequence[dict[str, Any]]) -> dict[str, tuple[str, ...]]:
 
 
 def intent_head(
-    intents: Sequence[dict[str, Any]], embedder: Embedder | None, *, model: str, models_dir: Path, cache_dir: Path
+    intents: Sequence[dict[str, Any]],
+    embedder: Embedder | None,
+    *,
+    model: str,
+    models_dir: Path,
+    cache_dir: Path,
 ) -> Classifier | None:
     """Return the classifier of a taxonomy, trained at first use and kept by the hash of its text.
 
@@ -126,13 +134,15 @@ def train(examples: dict[str, tuple[str, ...]], embedder: Embedder) -> heads.Lin
     known = labels != other
     inside = heads.softmax(oof / t)[known][:, :other]
     right = inside.argmax(1) == labels[known]
-    outside = _unseen(vectors, labels, other, t)
-    threshold = _threshold(inside.max(1)[right], outside)
+    talk = heads.softmax(oof / t)[~known][:, :other].max(1)
+    unseen = _unseen(vectors, labels, other, t)
+    threshold = _threshold(inside.max(1)[right], talk, unseen)
     extra = {
         "threshold": threshold,
         "cv_accuracy": float(right.mean()),
         "cv_known_kept": float((inside.max(1)[right] >= threshold).mean()) if right.any() else 0.0,
-        "cv_unknown_refused": float((outside < threshold).mean()) if len(outside) else 0.0,
+        "cv_small_talk_refused": float((talk < threshold).mean()),
+        "cv_unseen_refused": float((unseen < threshold).mean()) if len(unseen) else 0.0,
     }
     return heads.LinearHead(tuple(names), weights, bias, t, extra)
 
@@ -148,7 +158,9 @@ def _unseen(vectors: np.ndarray, labels: np.ndarray, other: int, t: float) -> np
         index = {int(k): i for i, k in enumerate(rest)}
         if len(rest) < 2:
             continue
-        weights, bias = heads.fit(vectors[~held], np.array([index[int(k)] for k in labels[~held]]), len(rest), strength=STRENGTH)
+        weights, bias = heads.fit(
+            vectors[~held], np.array([index[int(k)] for k in labels[~held]]), len(rest), strength=STRENGTH
+        )
         p = heads.softmax((vectors[held] @ weights.T + bias) / t)
         keep = [i for k, i in index.items() if k != other]
         if keep:
@@ -156,12 +168,18 @@ def _unseen(vectors: np.ndarray, labels: np.ndarray, other: int, t: float) -> np
     return np.concatenate(scores) if scores else np.zeros(0)
 
 
-def _threshold(inside: np.ndarray, outside: np.ndarray) -> float:
-    """Return the limit with the best balanced accuracy between known and unseen; 0.5 when there is nothing to learn from."""
-    if not len(inside) or not len(outside):
+def _threshold(inside: np.ndarray, talk: np.ndarray, unseen: np.ndarray) -> float:
+    """Return the limit that keeps the most known and refuses the most unknown; 0.5 with nothing to learn from.
+
+    Small talk counts three times as much as intents that nobody defined: every call has dozens of such sentences.
+    """
+    if not len(inside):
         return 0.5
     grid = np.linspace(0.1, 0.9, 81)
-    gains = [(inside >= g).mean() + (outside < g).mean() for g in grid]
+    gains = [
+        (inside >= g).mean() + 0.75 * (talk < g).mean() + (0.25 * (unseen < g).mean() if len(unseen) else 0.0)
+        for g in grid
+    ]
     return float(grid[int(np.argmax(gains))])
 
 
@@ -186,7 +204,7 @@ def find_intents(
         ]
     )  # fmt: skip
     scored = p * weight[:, None]
-    found = []
+    found: list[dict[str, Any]] = []
     for k, name in enumerate(classifier.names):
         order = np.argsort(-scored[:, k], kind="stable")
         best = float(scored[order[0], k])

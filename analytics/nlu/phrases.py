@@ -56,8 +56,10 @@ class Element:
     @property
     def functional(self) -> bool:
         """Whether a near match may do without this word: a function word, and never a negation."""
-        return bool(self.exact) and not self.prefixes and all(
-            len(alt) == 1 and alt[0] in FUNCTION_WORDS and alt[0] not in NEGATIONS for alt in self.exact
+        return (
+            bool(self.exact)
+            and not self.prefixes
+            and all(len(alt) == 1 and alt[0] in FUNCTION_WORDS and alt[0] not in NEGATIONS for alt in self.exact)
         )
 
 
@@ -227,7 +229,13 @@ class _Walk:
 
 
 def find(
-    phrase: Phrase, stream: Stream, lo: int = 0, hi: int | None = None, *, near: float = 0.0, similar: Any = None
+    phrase: Phrase,
+    stream: Stream,
+    lo: int = 0,
+    hi: int | None = None,
+    *,
+    near: float = 0.0,
+    similar: Any = None,
 ) -> list[Hit]:
     """Return the hits of one phrase whose tokens lie in [lo, hi), not overlapping each other, in order.
 
@@ -269,9 +277,7 @@ def _starts(phrase: Phrase, stream: Stream, similar: Similarity | None) -> list[
     return [(position, i, c) for position, (i, c) in sorted(out.items())]
 
 
-def _candidates(
-    element: Element, stream: Stream, similar: Similarity | None
-) -> Iterable[tuple[str, tuple[int, ...]]]:
+def _candidates(element: Element, stream: Stream, similar: Similarity | None) -> Iterable[tuple[str, tuple[int, ...]]]:
     for alt in element.exact:
         if alt[0] in stream.positions:
             yield alt[0], stream.positions[alt[0]]
@@ -288,7 +294,13 @@ def _candidates(
 
 
 def find_any(
-    phrases: Iterable[Phrase], stream: Stream, lo: int = 0, hi: int | None = None, *, near: float = 0.0, similar: Any = None
+    phrases: Iterable[Phrase],
+    stream: Stream,
+    lo: int = 0,
+    hi: int | None = None,
+    *,
+    near: float = 0.0,
+    similar: Any = None,
 ) -> list[Hit]:
     """Return the hits of several phrases in order; of two that overlap the better one stays."""
     every = [h for p in phrases for h in find(p, stream, lo, hi, near=near, similar=similar)]

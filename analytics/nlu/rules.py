@@ -259,7 +259,14 @@ class _Reader:
         return str(value)
 
     def number(
-        self, raw: dict[str, Any], name: str, default: float | None, *, low: float = 0.0, high: float = 1e9, at: str = ""
+        self,
+        raw: dict[str, Any],
+        name: str,
+        default: float | None,
+        *,
+        low: float = 0.0,
+        high: float = 1e9,
+        at: str = "",
     ) -> float:
         value = raw.get(name, default)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
@@ -280,7 +287,10 @@ class _Reader:
             try:
                 out.append(compile_phrase(text))
             except (PhraseError, TypeError) as error:
-                self.wrong(f"{path}[{i}]", str(error) if isinstance(error, PhraseError) else "a phrase must be a text")
+                self.wrong(
+                    f"{path}[{i}]",
+                    str(error) if isinstance(error, PhraseError) else "a phrase must be a text",
+                )
         return tuple(out)
 
     def groups(self, raw: dict[str, Any]) -> tuple[tuple[Phrase, ...], ...]:
@@ -310,9 +320,7 @@ class _Reader:
         before = self.phrases(raw, "before", at="window.")
         if not after and not before and not limits["first_seconds"] and not limits["last_seconds"]:
             self.wrong("window", "needs at least one of first_seconds, last_seconds, after, before")
-        return Window(
-            limits["first_seconds"], limits["last_seconds"], after, before, str(party), limits["seconds"]
-        )
+        return Window(limits["first_seconds"], limits["last_seconds"], after, before, str(party), limits["seconds"])
 
     def conditions(self, raw: dict[str, Any]) -> tuple[Condition, ...]:
         value = raw.get("metrics", [])
@@ -337,7 +345,11 @@ class _Reader:
             self.wrong("semantic", "must be a mapping with 'examples'")
             return None
         examples = raw.get("examples")
-        if not isinstance(examples, list) or not examples or not all(isinstance(e, str) and e.strip() for e in examples):
+        if (
+            not isinstance(examples, list)
+            or not examples
+            or not all(isinstance(e, str) and e.strip() for e in examples)
+        ):
             self.wrong("semantic.examples", "must be a non-empty list of texts")
             return None
         return Semantic(tuple(examples), self.number(raw, "threshold", 0.6, low=0.1, high=1.0, at="semantic."))

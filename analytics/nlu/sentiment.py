@@ -1,9 +1,10 @@
 """How each turn sounds in words, from -1 to 1, and the curve of a call; text alone, no voice.
 
-Per chunk, a small head on the sentence vector (trained on text that we wrote, defaults/sentiment_train.yaml) is blended
-with the VADER lexicon (Hutto and Gilbert, "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social
-Media Text", ICWSM 2014). The blend weight is the one with the least log loss in cross-validation on our text. A score is
-P(positive) - P(negative); a turn is the word-weighted mean of its chunks, stronger chunks counting more.
+Per chunk, a small head (trained on text that we wrote, defaults/sentiment_train.yaml) sees the sentence vector and the
+figures of the VADER lexicon (Hutto and Gilbert, "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social
+Media Text", ICWSM 2014). How loud the lexicon speaks beside the vector, its blend weight, is the one with the least log
+loss in cross-validation on our text. Without the embedding model a head on the lexicon's figures alone does the work. A
+score is P(positive) - P(negative); a turn is the word-weighted mean of its chunks, stronger chunks counting more.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from analytics.nlu.embedding import Embedder
 from analytics.nlu.text import CallText
 
 LABELS = ("negative", "neutral", "positive")
-STRENGTH = 10.0
+STRENGTH = 3.0
+BLENDS = (0.0, 0.15, 0.3, 0.6, 1.0)
 LEXICON_STRENGTH = 10.0
 TRAIN_FILE = Path(__file__).parent / "defaults" / "sentiment_train.yaml"
-MIN_LABEL_MARGIN = 0.05
 
 
 @lru_cache(maxsize=1)
@@ -70,56 +71,62 @@ def lexicon_head(cache_dir: Path) -> heads.LinearHead:
 
 
 def sentence_head(embedder: Embedder, cache_dir: Path) -> heads.LinearHead:
-    """Return the head on sentence vectors; `extra["blend"]` is its weight beside the lexicon."""
+    """Return the head on sentence vectors and lexicon figures; `extra["blend"]` is the scale of the latter.
+
+    `extra` also keeps the cross-validated macro-F1 of vectors alone, lexicon alone and both.
+    """
     texts, labels = training_text()
+    blends = BLENDS if _vader() is not None else (0.0,)
 
     def train() -> heads.LinearHead:
         vectors = embedder.encode(texts)
-        weights, bias = heads.fit(vectors, labels, 3, strength=STRENGTH)
-        oof = heads.out_of_fold(vectors, labels, 3, strength=STRENGTH)
-        t = heads.temperature(oof, labels)
-        extra = {"blend": 1.0, "cv_macro_f1_head": heads.macro_f1(labels, oof.argmax(1), 3)}
+        tried = []
+        for blend in blends:
+            logits = heads.out_of_fold(_features(vectors, texts, blend), labels, 3, strength=STRENGTH)
+            t = heads.temperature(logits, labels)
+            chances = heads.softmax(logits / t)[np.arange(len(labels)), labels]
+            tried.append(
+                (
+                    -np.log(np.maximum(chances, 1e-9)).mean(),
+                    blend,
+                    t,
+                    heads.macro_f1(labels, logits.argmax(1), 3),
+                )
+            )
+        _, blend, t, score = min(tried)
+        extra = {"blend": blend, "cv_macro_f1_head": tried[0][3], "cv_macro_f1_blend": score}
         if _vader() is not None:
-            head_p = heads.softmax(oof / t)
-            features = lexicon_features(texts)
-            lex = heads.softmax(heads.out_of_fold(features, labels, 3, strength=LEXICON_STRENGTH))
-            extra |= _best_blend(head_p, lex, labels)
+            alone = heads.out_of_fold(lexicon_features(texts), labels, 3, strength=LEXICON_STRENGTH)
+            extra["cv_macro_f1_lexicon"] = heads.macro_f1(labels, alone.argmax(1), 3)
+        weights, bias = heads.fit(_features(vectors, texts, blend), labels, 3, strength=STRENGTH)
         return heads.LinearHead(LABELS, weights, bias, t, extra)
 
-    key = heads.content_key("sentence", embedder.fingerprint, texts, labels.tolist(), STRENGTH, _vader() is not None)
+    key = heads.content_key("sentence", embedder.fingerprint, texts, labels.tolist(), STRENGTH, blends)
     return heads.cached("sentiment", key, cache_dir, train)
 
 
-def _best_blend(head_p: np.ndarray, lexicon_p: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    rows = np.arange(len(labels))
-    grid = np.linspace(0, 1, 21)
-    losses = [-np.log(np.maximum((w * head_p + (1 - w) * lexicon_p)[rows, labels], 1e-9)).mean() for w in grid]
-    best = float(grid[int(np.argmin(losses))])
-    mixed = best * head_p + (1 - best) * lexicon_p
-    return {
-        "blend": best,
-        "cv_macro_f1_lexicon": heads.macro_f1(labels, lexicon_p.argmax(1), 3),
-        "cv_macro_f1_blend": heads.macro_f1(labels, mixed.argmax(1), 3),
-    }
+def _features(vectors: np.ndarray, texts: Sequence[str], blend: float) -> np.ndarray:
+    """Return vectors beside scaled lexicon figures; without VADER the scale is 0 and the vectors stand alone."""
+    return np.concatenate([vectors, blend * lexicon_features(texts)], axis=1) if blend else vectors
 
 
 def chunk_probabilities(
-    texts: Sequence[str], vectors: np.ndarray | None, embedder: Embedder | None, *, cache_dir: Path, warnings: list[str]
+    texts: Sequence[str],
+    vectors: np.ndarray | None,
+    embedder: Embedder | None,
+    *,
+    cache_dir: Path,
+    warnings: list[str],
 ) -> np.ndarray:
     """Return (n, 3) class probabilities by head and lexicon, or by whichever of them exists; neutral when neither does."""
-    lexicon = None
-    if _vader() is not None:
-        lexicon = lexicon_head(cache_dir).probabilities(lexicon_features(texts))
-    else:
+    if _vader() is None:
         warnings.append("sentiment works without a lexicon: it needs the package vaderSentiment")
-    if vectors is None or embedder is None:
-        return lexicon if lexicon is not None else np.tile(np.array([0.0, 1.0, 0.0]), (len(texts), 1))
-    head = sentence_head(embedder, cache_dir)
-    by_head = head.probabilities(vectors)
-    if lexicon is None:
-        return by_head
-    blend = head.extra["blend"]
-    return blend * by_head + (1 - blend) * lexicon
+    if vectors is not None and embedder is not None:
+        head = sentence_head(embedder, cache_dir)
+        return head.probabilities(_features(vectors, texts, head.extra["blend"]))
+    if _vader() is not None:
+        return lexicon_head(cache_dir).probabilities(lexicon_features(texts))
+    return np.tile(np.array([0.0, 1.0, 0.0]), (len(texts), 1))
 
 
 def call_sentiment(
@@ -139,7 +146,11 @@ def call_sentiment(
     if probabilities is None and texts:
         vectors = embedded.vectors if embedded is not None else None
         probabilities = chunk_probabilities(
-            texts, vectors, embedded.embedder if embedded is not None else None, cache_dir=cache_dir, warnings=warnings
+            texts,
+            vectors,
+            embedded.embedder if embedded is not None else None,
+            cache_dir=cache_dir,
+            warnings=warnings,
         )
     turns = _turns(call, chunks, probabilities if probabilities is not None else np.zeros((0, 3)))
     return summary(turns, call)
