@@ -53,7 +53,10 @@ CMD ["gunicorn", "callcenter.wsgi", "--bind", "0.0.0.0:8000", "--workers", "3", 
 FROM base AS worker
 COPY constraints/all.txt constraints/
 # The development tools of all.txt come along: one tested set of versions is worth their few megabytes.
-RUN uv pip install --system --no-cache --require-hashes -r constraints/all.txt
+# meeteval comes as source alone: the compiler is there for this one layer.
+RUN apt-get update && apt-get install -y --no-install-recommends g++ \
+ && uv pip install --system --no-cache --require-hashes -r constraints/all.txt \
+ && apt-get purge -y --auto-remove g++ && rm -rf /var/lib/apt/lists/*
 USER callcenter
 VOLUME ["/data/models", "/data/storage"]
 HEALTHCHECK --interval=60s --timeout=20s --start-period=120s --retries=3 \

@@ -25,6 +25,8 @@ STAMPS = VAR / "stamps"
 VENDOR = VAR / "static_vendor"
 OLDEST, NEWEST = (3, 11), (3, 13)
 OLDEST_NODE = 18
+# Packages that come as source alone. The site works without them, so a missing compiler stops nothing.
+COMPILED = frozenset({"meeteval"})
 
 # What the site is served, from which package: nothing else of node_modules ever reaches a browser.
 VENDOR_FILES: tuple[tuple[str, str], ...] = (
@@ -144,23 +146,43 @@ def pip_settings() -> dict[str, str]:
     return {name: value for name, value in environment.items() if value}
 
 
+def without(names: frozenset[str], constraints: str) -> tuple[str, str]:
+    """The pinned lines (with their hashes) of everything else, and those of `names`."""
+    kept, apart = [], []
+    for block in re.split(r"^(?=\S)", constraints, flags=re.MULTILINE):
+        (apart if re.split(r"[=\[ ]", block, maxsplit=1)[0].lower() in names else kept).append(block)
+    return "".join(kept), "".join(apart)
+
+
 def install_packages() -> None:
-    wanted = ROOT / "constraints" / "all.txt"
+    STAMPS.mkdir(parents=True, exist_ok=True)
+    needed, optional = STAMPS / "needed.txt", STAMPS / "optional.txt"
+    for path, text in zip(
+        (needed, optional), without(COMPILED, (ROOT / "constraints/all.txt").read_text()), strict=True
+    ):
+        path.write_text(text)
     pip = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--require-hashes"]
-    uv = VENV / "bin" / "uv"
+    uv: list[str | Path] = [VENV / "bin" / "uv", "pip", "install", "--python", PYTHON, "--require-hashes"]
     try:
-        if not uv.exists():
+        if not (VENV / "bin" / "uv").exists():
             run(*pip, "--no-deps", "-r", ROOT / "constraints" / "uv.txt", quiet=True)
-        run(uv, "pip", "install", "--python", PYTHON, "--require-hashes", "-r", wanted, env=pip_settings())
+        run(*uv, "-r", needed, env=pip_settings())
     except SetupError as error:
         say(f"uv did not manage ({str(error).splitlines()[0]}); trying plain pip, which is slower")
         try:
-            run(*pip, "-r", wanted)
+            run(*pip, "-r", needed)
         except SetupError as second:
             raise SetupError(
                 f"{second}\nThe Python packages cannot be installed. Check the network (or the mirror in pip.conf or "
                 "PIP_INDEX_URL) and the disk (10 GB free), then run again: what is downloaded already is kept."
             ) from second
+    try:
+        run(*uv, "--no-deps", "-r", optional, env=pip_settings(), quiet=True)
+    except SetupError:
+        say(
+            f"not built: {', '.join(sorted(COMPILED))} (measures cpWER only; needs a C++ compiler and Python's headers: "
+            "apt-get install g++ python3-dev, then `make clean setup`)"
+        )
     # A path file is all that an editable install comes down to, and needs no build tools from the network.
     target = subprocess.run(
         [PYTHON, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], capture_output=True, text=True
@@ -193,7 +215,16 @@ def install_front_end() -> None:
     npm = npm_command()
     path = f"{Path(npm[0]).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     try:
-        run(*npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error", env={"PATH": path}, quiet=True)
+        run(
+            *npm,
+            "ci",
+            "--no-audit",
+            "--no-fund",
+            "--ignore-scripts",
+            "--loglevel=error",
+            env={"PATH": path},
+            quiet=True,
+        )
     except SetupError as error:
         raise SetupError(
             f"{error}\nThe front-end packages cannot be installed. Check that npm reaches its registry "
@@ -236,7 +267,9 @@ def install_browser() -> None:
     if shutil.which("chromium") or shutil.which("chromium-browser") or os.environ.get("CHROMIUM"):
         return
     if os.geteuid() or not shutil.which("apt-get"):
-        say("no Chromium: browser tests will be skipped (Debian: sudo apt-get install chromium; else set CHROMIUM=path)")
+        say(
+            "no Chromium: browser tests will be skipped (Debian: sudo apt-get install chromium; else set CHROMIUM=path)"
+        )
         return
     say("installing Debian's Chromium for the browser tests")
     try:

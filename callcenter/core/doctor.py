@@ -194,7 +194,9 @@ def check_models(names: Iterable[str], resolve: Callable[[str], Path] | None = N
         text = "; ".join(
             f"{word}: {', '.join(group)}" for word, group in (("missing", missing), ("empty", hollow)) if group
         )
-        return failure("models", text, "Run: python -m asr_worker.models pull demo, then python -m asr_worker.models verify")
+        return failure(
+            "models", text, "Run: python -m asr_worker.models pull demo, then python -m asr_worker.models verify"
+        )
     return ok("models", f"{', '.join(names)} installed")
 
 

@@ -75,7 +75,19 @@ def site_programs(*, port: int, web: bool = True, beat: bool = True, host: str =
     programs = [
         Program(
             "worker",
-            [*celery, "-A", "callcenter.celery", "worker", "-Q", "default,ingest,nlu", "-c", "2", "-n", "cpu@%h", level],
+            [
+                *celery,
+                "-A",
+                "callcenter.celery",
+                "worker",
+                "-Q",
+                "default,ingest,nlu",
+                "-c",
+                "2",
+                "-n",
+                "cpu@%h",
+                level,
+            ],
             death_signal=signal.SIGQUIT,
         ),
         Program(
@@ -105,9 +117,7 @@ class Supervisor:
     `on_event` gets one short line for every start, crash and stop.
     """
 
-    def __init__(
-        self, programs: Sequence[Program], log_dir: Path, *, on_event: Callable[[str], None] = print
-    ) -> None:
+    def __init__(self, programs: Sequence[Program], log_dir: Path, *, on_event: Callable[[str], None] = print) -> None:
         self.log_dir = log_dir
         self._children = [_Child(program) for program in programs]
         self._on_event = on_event

@@ -107,7 +107,9 @@ def test_an_old_node_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_a_mirror_that_pip_was_told_of_is_used_by_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     python = tmp_path / "python"
-    python.write_text("#!/bin/sh\nprintf \"%s\\n\" \":env:.retries='3'\" \":env:.quiet='1'\" \"global.index-url='https://mirror.example/simple'\"\n")
+    python.write_text(
+        '#!/bin/sh\nprintf "%s\\n" ":env:.retries=\'3\'" ":env:.quiet=\'1\'" "global.index-url=\'https://mirror.example/simple\'"\n'
+    )
     python.chmod(0o755)
     monkeypatch.setattr(bootstrap, "PYTHON", python)
     for name in ("UV_INDEX_URL", "UV_DEFAULT_INDEX"):
@@ -144,3 +146,13 @@ def test_continuous_integration_calls_make_test() -> None:
     script = ROOT / ".ci" / "run"
     assert script.stat().st_mode & 0o111
     assert "exec make test" in script.read_text()
+
+
+def test_packages_that_need_a_compiler_are_set_apart_with_their_hashes() -> None:
+    text = "alpha==1 \\\n    --hash=sha256:aa\nmeeteval==0.4 ; python_version > '3' \\\n    --hash=sha256:bb\nzeta==2\n"
+    kept, apart = bootstrap.without(frozenset({"meeteval"}), text)
+    assert kept == "alpha==1 \\\n    --hash=sha256:aa\nzeta==2\n"
+    assert apart.startswith("meeteval==0.4") and apart.endswith("sha256:bb\n")
+    whole = (ROOT / "constraints" / "all.txt").read_text()
+    kept, apart = bootstrap.without(bootstrap.COMPILED, whole)
+    assert len(kept) + len(apart) == len(whole) and apart.count("==") == len(bootstrap.COMPILED)

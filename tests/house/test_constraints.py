@@ -37,7 +37,9 @@ def test_every_line_is_an_exact_version_or_a_hash(path: Path) -> None:
         assert pin or re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", line), line
 
 
-@pytest.mark.parametrize("path", [*FILES, ROOT / "package.json", ROOT / "package-lock.json"], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [*FILES, ROOT / "package.json", ROOT / "package-lock.json"], ids=lambda path: path.name
+)
 def test_no_lock_file_names_an_address(path: Path) -> None:
     assert "://" not in path.read_text()
 

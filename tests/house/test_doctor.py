@@ -61,9 +61,7 @@ def odd_database() -> Iterator[str]:
     base = settings.DATABASE_URL.rsplit("/", 1)[0]
     with psycopg.connect(f"{base}/callcenter", autocommit=True) as admin:
         admin.execute("DROP DATABASE IF EXISTS doctor_odd")
-        admin.execute(
-            "CREATE DATABASE doctor_odd TEMPLATE template0 ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C'"
-        )
+        admin.execute("CREATE DATABASE doctor_odd TEMPLATE template0 ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C'")
     yield f"{base}/doctor_odd"
     with psycopg.connect(f"{base}/callcenter", autocommit=True) as admin:
         admin.execute("DROP DATABASE doctor_odd WITH (FORCE)")
@@ -186,9 +184,7 @@ def test_a_broken_decoder_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     assert_failure(doctor.check_decoding(), "libopus is not here", "make setup")
 
 
-@pytest.mark.parametrize(
-    ("free_gb", "verdict"), [(50, Verdict.OK), (3, Verdict.WARNING), (0.2, Verdict.FAILURE)]
-)
+@pytest.mark.parametrize(("free_gb", "verdict"), [(50, Verdict.OK), (3, Verdict.WARNING), (0.2, Verdict.FAILURE)])
 def test_a_full_disk_is_a_failure_and_a_filling_one_a_warning(
     free_gb: float, verdict: Verdict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,7 +207,9 @@ GOOD_KEY = "k8#f" + "ab3d9xq1" * 6
         ({"debug": True}, "DEBUG"),
     ],
 )
-def test_a_door_left_open_is_a_failure_in_production_and_a_warning_elsewhere(changes: dict[str, object], word: str) -> None:
+def test_a_door_left_open_is_a_failure_in_production_and_a_warning_elsewhere(
+    changes: dict[str, object], word: str
+) -> None:
     sound = {"secret_key": GOOD_KEY, "allowed_hosts": ["calls.example"], "debug": False}
     assert_ok(doctor.check_security(production=True, **sound))  # type: ignore[arg-type]
     assert_failure(doctor.check_security(production=True, **{**sound, **changes}), word)  # type: ignore[arg-type]

@@ -61,7 +61,9 @@ def test_stopping_leaves_nothing_even_of_a_program_that_does_not_listen(
 
 
 def test_the_children_of_a_child_go_with_it(house: Callable[..., Supervisor], tmp_path: Path) -> None:
-    spawns = f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', {IGNORES!r}]).pid, flush=True);{WAITS}"
+    spawns = (
+        f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', {IGNORES!r}]).pid, flush=True);{WAITS}"
+    )
     running = house(python("parent", spawns))
     log = tmp_path / "logs" / "parent.log"
     wait_until(lambda: "deaf" in log.read_text(), "the grandchild runs")
@@ -73,7 +75,7 @@ def test_the_children_of_a_child_go_with_it(house: Callable[..., Supervisor], tm
 def test_a_killed_supervisor_leaves_no_child(tmp_path: Path) -> None:
     code = (
         "import json, signal, sys; from pathlib import Path; from callcenter.core.supervisor import *\n"
-        f"s = Supervisor([Program('a', [sys.executable, '-c', {WAITS!r}])], Path(sys.argv[1]), on_event=lambda l: None)\n"
+        f"s = Supervisor([Program('a', [sys.executable, '-c', {WAITS!r}])], Path(sys.argv[1]), on_event=len)\n"
         "s.start(); print(json.dumps(s.pids()), flush=True); s.run()"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=ROOT)
@@ -88,7 +90,7 @@ def test_a_killed_supervisor_leaves_no_child(tmp_path: Path) -> None:
 def test_a_supervisor_that_is_asked_to_stop_ends_well(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from callcenter.core.supervisor import *\n"
-        f"s = Supervisor([Program('a', [sys.executable, '-c', {WAITS!r}])], Path(sys.argv[1]), on_event=lambda l: None)\n"
+        f"s = Supervisor([Program('a', [sys.executable, '-c', {WAITS!r}])], Path(sys.argv[1]), on_event=len)\n"
         "s.start(); told = []\n"
         "def tell(): told or told.append(print(s.pids()['a'], flush=True))\n"
         "sys.exit(s.run(until=tell))"
