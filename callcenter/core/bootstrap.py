@@ -180,7 +180,7 @@ def install_packages() -> None:
         run(*uv, "--no-deps", "-r", optional, env=pip_settings(), quiet=True)
     except SetupError:
         say(
-            f"not built: {', '.join(sorted(COMPILED))} (measures cpWER only; needs a C++ compiler and Python's headers: "
+            f"not built: {', '.join(sorted(COMPILED))} (for cpWER only; needs a C++ compiler and Python's headers: "
             "apt-get install g++ python3-dev, then `make clean setup`)"
         )
     # A path file is all that an editable install comes down to, and needs no build tools from the network.
