@@ -80,7 +80,11 @@ def main() -> int:
             for width_name, (width, height) in WIDTHS.items():
                 folder = options.out / f"{width_name}-{scheme}"
                 folder.mkdir(parents=True, exist_ok=True)
-                context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
+                context = browser.new_context(
+                    viewport={"width": width, "height": height},
+                    color_scheme=scheme,  # type: ignore[arg-type]
+                    locale="en-GB",
+                )
                 page = context.new_page()
                 seen: dict[str, str] = {"page": ""}
                 page.on("pageerror", lambda error, s=seen: problems.append({"page": s["page"], "problem": str(error)}))

@@ -59,3 +59,29 @@ def storage(settings: Any, tmp_path: Path) -> Iterator[Path]:
     root = tmp_path / "storage"
     settings.STORAGE_URL = f"file://{root}"
     yield root
+
+
+@pytest.fixture(scope="session")
+def warehouse_url(django_db_setup: None, django_db_blocker: Any) -> str:
+    """The warehouse's schema inside the test database, migrated once."""
+    from django.db import connection
+
+    from analytics.warehouse import migrate
+
+    with django_db_blocker.unblock():
+        values = connection.settings_dict
+    url = f"postgresql://{values['USER']}:{values['PASSWORD']}@{values['HOST']}:{values['PORT']}/{values['NAME']}"
+    migrate(url)
+    return url
+
+
+@pytest.fixture
+def warehouse(warehouse_url: str, settings: Any) -> Iterator[Any]:
+    """The warehouse, empty; what a test loads into it is gone afterwards."""
+    from analytics.warehouse.loader import truncate_all
+    from callcenter.insights.warehouse_doc import engine
+
+    settings.ANALYTICS_DATABASE_URL = warehouse_url
+    truncate_all(engine())
+    yield engine()
+    truncate_all(engine())

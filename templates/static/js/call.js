@@ -110,12 +110,12 @@
   audio.addEventListener("seeked", tick);
   audio.addEventListener("play", () => {
     playButton.setAttribute("aria-label", "Pause");
-    playButton.firstElementChild.className = "ti ti-player-pause-filled";
+    playButton.firstElementChild.className = "ti ti-player-pause";
     tick();
   });
   audio.addEventListener("pause", () => {
     playButton.setAttribute("aria-label", "Play");
-    playButton.firstElementChild.className = "ti ti-player-play-filled";
+    playButton.firstElementChild.className = "ti ti-player-play";
   });
   audio.addEventListener("error", async () => {
     let text = "The recording cannot be played in this browser.";

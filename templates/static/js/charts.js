@@ -1,7 +1,19 @@
 // Charts in the colours of the page, redrawn when the size or the theme changes.
 window.ccCharts = (() => {
   const drawn = [];
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  // The theme writes colours as color-mix() and the like; the chart library reads only plain ones.
+  const canvas = document.createElement("canvas").getContext("2d");
+  const probe = document.createElement("span");
+  probe.hidden = true;
+  document.body.append(probe);
+  const colour = (name) => {
+    probe.style.color = `var(${name})`;
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = getComputedStyle(probe).color;
+    canvas.fillRect(0, 0, 1, 1);
+    const [red, green, blue, alpha] = canvas.getImageData(0, 0, 1, 1).data;
+    return `rgba(${red}, ${green}, ${blue}, ${(alpha / 255).toFixed(3)})`;
+  };
   const palette = () => ({
     text: colour("--tblr-secondary"),
     line: colour("--tblr-border-color"),

@@ -1,0 +1,149 @@
+"""Every address, every role, one table. A new address without a line here fails the test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from tests.factories import AlertFactory, BatchFactory, RunFactory, understood_call
+
+ROLES = ("nobody", "agent", "other_agent", "supervisor", "supervisor_b", "operator", "compliance", "admin")
+IN, OUT, NO, GONE = 200, 302, 403, 404
+
+# Objects belong to team A and to `agent`. One number for each role in the order of ROLES.
+# A changing request that is allowed answers with 302 (back to a page), 201 or 400; MAY stands for any of them.
+MAY = "may"
+#                          nobody agent other  sup   sup_b  oper  compl admin
+TABLE: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "dashboards:home": ("GET", (OUT, IN, IN, IN, IN, OUT, IN, IN)),
+    "calls:list": ("GET", (OUT, IN, IN, IN, IN, NO, IN, IN)),
+    "calls:detail": ("GET", (OUT, IN, GONE, IN, GONE, NO, IN, IN)),
+    "calls:audio": ("GET", (OUT, IN, GONE, IN, GONE, NO, IN, IN)),
+    "calls:peaks": ("GET", (OUT, IN, GONE, IN, GONE, NO, IN, IN)),
+    "calls:progress": ("GET", (OUT, IN, GONE, IN, GONE, NO, IN, IN)),
+    "calls:swap": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, MAY)),
+    "calls:reprocess": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, MAY)),
+    "calls:batches": ("GET", (OUT, NO, NO, IN, IN, NO, IN, IN)),
+    "calls:batch_new": ("GET", (OUT, NO, NO, IN, IN, NO, NO, IN)),
+    "calls:batch": ("GET", (OUT, NO, NO, IN, GONE, NO, IN, IN)),
+    "calls:batch_rows": ("GET", (OUT, NO, NO, IN, GONE, NO, IN, IN)),
+    "calls:batch_file": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, MAY)),
+    "calls:batch_close": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, MAY)),
+    "insights:alerts": ("GET", (OUT, IN, IN, IN, IN, NO, IN, IN)),
+    "insights:acknowledge": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, MAY)),
+    "insights:dismiss": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, MAY)),
+    "pipeline:operations": ("GET", (OUT, NO, NO, IN, IN, IN, NO, IN)),
+    "pipeline:operations_panel": ("GET", (OUT, NO, NO, IN, IN, IN, NO, IN)),
+    "pipeline:retry": ("POST", (OUT, NO, NO, MAY, GONE, MAY, NO, MAY)),
+    "pipeline:retry_cause": ("POST", (OUT, NO, NO, MAY, MAY, MAY, NO, MAY)),
+    "accounts:profile": ("GET", (OUT, IN, IN, IN, IN, IN, IN, IN)),
+    "accounts:token_create": ("POST", (OUT, MAY, MAY, MAY, MAY, MAY, MAY, MAY)),
+    "accounts:token_revoke": ("POST", (OUT, MAY, GONE, GONE, GONE, GONE, GONE, GONE)),
+    "health": ("GET", (IN, IN, IN, IN, IN, IN, IN, IN)),
+    "metrics": ("GET", (GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE)),
+}
+#: Addresses that packages bring; what they allow is checked below by kind, not one by one.
+SIGN_IN_PREFIXES = ("account_", "mfa_", "socialaccount_")
+
+
+def names(patterns: list[Any] | None = None, space: str = "") -> Iterator[str]:
+    """Yield the name of every address, with its namespace."""
+    for pattern in get_resolver().url_patterns if patterns is None else patterns:
+        if isinstance(pattern, URLResolver):
+            inner = f"{space}{pattern.namespace}:" if pattern.namespace else space
+            yield from names(pattern.url_patterns, inner)
+        elif isinstance(pattern, URLPattern):
+            yield f"{space}{pattern.name}"
+
+
+def foreign(name: str) -> bool:
+    return name.startswith(("admin:", "api-", *SIGN_IN_PREFIXES))
+
+
+def test_every_address_has_a_line_in_the_table() -> None:
+    own = {name for name in names() if not foreign(name)}
+    assert own == set(TABLE)
+
+
+@pytest.fixture
+def world(cast: Any, warehouse: Any) -> dict[str, Any]:
+    """One of everything in team A, and a token of the agent."""
+    from callcenter.accounts.models import ApiToken
+
+    call = understood_call(audio=True, team=cast.team_a, agent=cast.agent)
+    failed = understood_call(team=cast.team_a, agent=cast.agent, run=False)
+    return {
+        "call_id": call.pk,
+        "batch_id": BatchFactory(team=cast.team_a, created_by=cast.supervisor).pk,
+        "alert_id": AlertFactory(call=call).pk,
+        "run_id": RunFactory(call=failed, state="failed", error_code="x").pk,
+        "token_id": ApiToken.issue(user=cast.agent, name="mine")[0].pk,
+    }
+
+
+ARGUMENTS = {
+    "calls:detail": ["call_id"], "calls:audio": ["call_id"], "calls:peaks": ["call_id"],
+    "calls:progress": ["call_id"], "calls:swap": ["call_id"], "calls:reprocess": ["call_id"],
+    "calls:batch": ["batch_id"], "calls:batch_rows": ["batch_id"], "calls:batch_file": ["batch_id"],
+    "calls:batch_close": ["batch_id"], "insights:acknowledge": ["alert_id"], "insights:dismiss": ["alert_id"],
+    "pipeline:retry": ["run_id"], "accounts:token_revoke": ["token_id"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(TABLE))
+def test_each_role_gets_what_the_table_says(name: str, world: dict[str, Any], cast: Any) -> None:
+    method, expected = TABLE[name]
+    url = reverse(name, args=[world[key] for key in ARGUMENTS.get(name, [])])
+    found = []
+    for role in ROLES:
+        client = Client()
+        if role != "nobody":
+            client.force_login(cast[role], backend="django.contrib.auth.backends.ModelBackend")
+        response = client.get(url) if method == "GET" else client.post(url)
+        if response.streaming:
+            b"".join(response.streaming_content)
+        if response.status_code == OUT and role == "nobody":
+            assert response["Location"].startswith("/accounts/login/"), name
+        found.append(response.status_code)
+    said = dict(zip(ROLES, found, strict=True))
+    wanted = dict(zip(ROLES, expected, strict=True))
+    wrong = {
+        role: (code, wanted[role])
+        for role, code in said.items()
+        if (code not in (200, 201, 302, 400) if wanted[role] == MAY else code != wanted[role])
+    }
+    assert not wrong
+
+
+@pytest.mark.parametrize("name", sorted(name for name, (method, _) in TABLE.items() if method == "POST"))
+def test_what_changes_something_cannot_be_done_by_a_link(name: str, world: dict[str, Any], cast: Any) -> None:
+    client = Client()
+    client.force_login(cast.admin, backend="django.contrib.auth.backends.ModelBackend")
+    url = reverse(name, args=[world[key] for key in ARGUMENTS.get(name, [])])
+    assert client.get(url).status_code == 405
+
+
+def test_what_changes_something_needs_the_token_of_the_page(world: dict[str, Any], cast: Any) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(cast.supervisor, backend="django.contrib.auth.backends.ModelBackend")
+    assert client.post(reverse("calls:reprocess", args=[world["call_id"]])).status_code == 403
+
+
+def test_the_administration_is_closed_to_everybody_who_is_not_staff(cast: Any) -> None:
+    for role in ("agent", "supervisor", "operator", "compliance"):
+        client = Client()
+        client.force_login(cast[role], backend="django.contrib.auth.backends.ModelBackend")
+        assert client.get("/admin/").status_code == 302
+
+
+def test_the_api_answers_nobody_without_a_token(world: dict[str, Any]) -> None:
+    assert Client().get(f"/api/v1/calls/{world['call_id']}").status_code == 401
+
+
+def test_nobody_can_sign_up(db: None) -> None:
+    response = Client().get("/accounts/signup/")
+    assert b"password1" not in response.content
