@@ -40,7 +40,7 @@ class FastSettings:
     least_alone_seconds: float = 0.3
     least_active_seconds: float = 0.1
     rounding: float = 0.5
-    bridge_ms: float = 0.0
+    bridge_ms: float = 250.0
     least_ms: float = 0.0
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
 
@@ -67,9 +67,7 @@ def diarize(
         progress(1.0)
         return []
     grid = WindowGrid(len(audio), settings.hop_frames)
-    probabilities = segment(
-        networks, audio, grid, batch=settings.batch, progress=lambda f: progress(0.45 * f)
-    )
+    probabilities = segment(networks, audio, grid, batch=settings.batch, progress=lambda f: progress(0.45 * f))
     local = marginals(probabilities)
     windows, speakers, voices = find_voices(grid, probabilities, local, settings)
     if not len(windows):
@@ -87,7 +85,7 @@ def diarize(
     seconds[seconds < settings.least_alone_seconds] = 0.0
     centroids = find_speakers(
         embeddings, seconds, num_speakers=num_speakers, min_speakers=min_speakers, max_speakers=max_speakers,
-        settings=settings.cluster,
+        coverage=min(grid.count, WINDOW_FRAMES / settings.hop_frames), settings=settings.cluster,
     )  # fmt: skip
     who = timeline.assign(windows, speakers, embeddings, seconds, centroids, grid.count)
     total, people = timeline.activity(grid, local, who, len(centroids))

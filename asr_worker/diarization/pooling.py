@@ -33,9 +33,7 @@ class Voice:
     weights: np.ndarray
 
 
-def regions(
-    speech: np.ndarray, samples: int, *, pad_seconds: float = 0.16, gap_seconds: float = 0.64
-) -> list[tuple]:
+def regions(speech: np.ndarray, samples: int, *, pad_seconds: float = 0.16, gap_seconds: float = 0.64) -> list[tuple]:
     """Return (first, end) trunk steps that hold the frames where `speech` is true, in order and disjoint."""
     steps = samples // STEP_SAMPLES + 1
     wanted = np.zeros(steps, dtype=bool)

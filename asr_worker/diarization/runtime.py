@@ -16,9 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-os.environ.setdefault(
-    "PYANNOTE_METRICS_ENABLED", "0"
-)  # pyannote reports usage over the network unless told not to
+os.environ.setdefault("PYANNOTE_METRICS_ENABLED", "0")  # pyannote reports usage over the network unless told not to
 
 MEL_BINS = 80
 EMBEDDING_SIZE = 256
@@ -90,9 +88,7 @@ class OnnxNetworks(TorchNetworks):
     def __init__(self, segmentation: Any, embedding: Any, *, threads: int = 0) -> None:
         super().__init__(segmentation, embedding)
         torch = self._torch
-        self._segment = _session(
-            segmentation, torch.zeros(2, 1, 160_000), {0: "windows"}, {0: "windows"}, threads
-        )
+        self._segment = _session(segmentation, torch.zeros(2, 1, 160_000), {0: "windows"}, {0: "windows"}, threads)
         trunk = _Trunk.around(embedding.resnet)
         self._trunk = _session(trunk, torch.zeros(1, 400, MEL_BINS), {1: "frames"}, {3: "steps"}, threads)
 

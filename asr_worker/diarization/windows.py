@@ -53,8 +53,12 @@ class WindowGrid:
 
 
 def frame_ms(frame: int | float) -> float:
-    """Return the moment, in ms, of the boundary before `frame` on the common grid."""
-    return (FIRST_CENTRE + (frame - 0.5) * FRAME_SAMPLES) * 1000.0 / SAMPLE_RATE
+    """Return the moment, in ms, of the middle of `frame` on the common grid.
+
+    A run of active frames is said to last from the middle of its first frame to the middle of the first silent one,
+    which is how the labels that the model learnt from were laid on frames.
+    """
+    return (FIRST_CENTRE + frame * FRAME_SAMPLES) * 1000.0 / SAMPLE_RATE
 
 
 def marginals(probabilities: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The mono diarizers: `pyannote` (pyannote's networks, our shared computation) and `pyannote-pipeline` (their pipeline).
+"""The mono diarizers: `pyannote` (their networks, our shared computation) and `pyannote-pipeline` (their pipeline).
 
 Both load the model directories `pyannote-segmentation` and `wespeaker-resnet34`; constructing one without them raises
 ModelMissing. Neither downloads anything.
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 SEGMENTATION = "pyannote-segmentation"
 EMBEDDING = "wespeaker-resnet34"
-# A telephone call has two parties; both engines take that as the hint unless the caller says otherwise.
-TELEPHONE_PARTIES = 2
 
 
 class PyannoteDiarizer:
