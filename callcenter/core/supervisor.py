@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -275,15 +275,23 @@ def _signal_group(child: _Child, number: int) -> None:
         return
 
 
-def wait_for_port(port: int, *, host: str = "127.0.0.1", timeout_s: float = 60.0) -> bool:
-    """True once something accepts connections there; False when nothing did in time."""
+def wait_for_site(port: int, *, host: str = "127.0.0.1", timeout_s: float = 120.0) -> bool:
+    """True once the web server gives an answer of any kind; False when it did not in time.
+
+    An open port is not enough: the server listens before it has loaded the site.
+    """
+    address = "127.0.0.1" if host in {"0.0.0.0", "::", ""} else host  # noqa: S104
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         try:
-            with socket.create_connection((host, port), timeout=1):
-                return True
-        except OSError:
+            connection = http.client.HTTPConnection(address, port, timeout=5)
+            connection.request("GET", "/healthz")
+            connection.getresponse()
+            return True
+        except (OSError, http.client.HTTPException):
             time.sleep(_TICK_S)
+        finally:
+            connection.close()
     return False
 
 
@@ -345,7 +353,7 @@ def serve(*, port: int, host: str = "127.0.0.1", web: bool = True, on_event: Cal
         programs = site_programs(port=port, host=host, web=web)
         house = Supervisor(programs, settings.VAR_DIR / "logs", on_event=on_event)
         house.start()
-        if web and wait_for_port(port, host=host):
+        if web and wait_for_site(port, host=host):
             on_event(f"ready: http://{host}:{port}/ (Ctrl-C stops)")
         return house.run()
     finally:
