@@ -179,9 +179,11 @@ def literals(phrases: Iterable[Phrase]) -> list[str]:
 class _Walk:
     """Depth-first matching of one phrase from one token on, with an error budget that keeps it short."""
 
-    def __init__(self, phrase: Phrase, stream: Stream, hi: int, budget: float, similar: Similarity | None) -> None:
+    def __init__(
+        self, phrase: Phrase, stream: Stream, hi: int, budget: float, similar: Similarity | None, *, loose: bool = False
+    ) -> None:
         self.elements, self.tokens, self.hi, self.budget = phrase.elements, stream.tokens, hi, budget
-        self.similar = similar
+        self.similar, self.loose = similar, loose
         self.best: tuple[float, int] | None = None
 
     def go(self, i: int, j: int, cost: float, last: int) -> None:
@@ -210,6 +212,8 @@ class _Walk:
             self.go(i + 1, j, cost, last)
         elif self.similar is not None and element.functional:
             self.go(i + 1, j, cost + 0.5, last)
+        elif self.loose and last >= 0 and not any(alt[0] in NEGATIONS for alt in element.exact):
+            self.go(i + 1, j, cost + 1.0, last)
 
     def _ways(self, element: Element, j: int) -> list[tuple[int, float]]:
         token = self.tokens[j].norm
@@ -236,10 +240,12 @@ def find(
     *,
     near: float = 0.0,
     similar: Any = None,
+    loose: bool = False,
 ) -> list[Hit]:
     """Return the hits of one phrase whose tokens lie in [lo, hi), not overlapping each other, in order.
 
     `near` is the lowest score that still counts; 0 means exact hits only. `similar` is this call's Similarity.
+    `loose` lets content words be missing too, to find what comes near a required phrase.
     """
     end = len(stream.tokens) if hi is None else hi
     fuzzy = similar if near > 0 and phrase.may_be_near else None
@@ -249,7 +255,7 @@ def find(
     for start, i, cost in _starts(phrase, stream, fuzzy):
         if start < free or start >= end or cost > budget + 1e-9:
             continue
-        walk = _Walk(phrase, stream, end, budget, fuzzy)
+        walk = _Walk(phrase, stream, end, budget, fuzzy, loose=loose)
         walk.go(i, start, cost, -1)
         if walk.best is not None:
             spent, stop = walk.best
@@ -301,9 +307,10 @@ def find_any(
     *,
     near: float = 0.0,
     similar: Any = None,
+    loose: bool = False,
 ) -> list[Hit]:
     """Return the hits of several phrases in order; of two that overlap the better one stays."""
-    every = [h for p in phrases for h in find(p, stream, lo, hi, near=near, similar=similar)]
+    every = [h for p in phrases for h in find(p, stream, lo, hi, near=near, similar=similar, loose=loose)]
     every.sort(key=lambda h: (-h.score, -(h.end - h.start), h.start))
     kept: list[Hit] = []
     for hit in every:
@@ -314,5 +321,5 @@ def find_any(
 
 def best_near_miss(phrases: Iterable[Phrase], stream: Stream, lo: int, hi: int, similar: Any) -> Hit | None:
     """Return the closest thing to any of the phrases in [lo, hi), at a score of 0.5 or more, or None."""
-    hits = find_any(phrases, stream, lo, hi, near=0.5, similar=similar)
+    hits = find_any(phrases, stream, lo, hi, near=0.5, similar=similar, loose=True)
     return max(hits, key=lambda h: h.score, default=None)
