@@ -26,7 +26,7 @@ Result = tuple[tuple[tuple[Word, ...], ...], tuple[tuple[Region, ...], ...], tup
 class _Track:
     """One channel on its way through the windows. Arrays begin at `start_ms` of the recording."""
 
-    detector: vad.SpeechProbabilities = field(default_factory=vad.SpeechProbabilities)
+    detector: vad.SpeechProbabilities = field(default_factory=lambda: vad.SpeechProbabilities())
     samples: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
     probabilities: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
     levels: np.ndarray = field(default_factory=lambda: np.zeros(0))

@@ -297,9 +297,11 @@ def channel_mapping(channels: tuple[int, ...], agent_channel: int) -> PartyMappi
 def _map_speakers(said: list[tuple[str, Word]], segments: tuple[SpeakerSegment, ...]) -> PartyMapping:
     if not segments or not said:
         return PartyMapping({"": "unknown"}, 0.0, "the speakers are not known")
-    from asr_worker import parties
-
-    return parties.map_speakers(said)
+    try:
+        from asr_worker.parties import map_speakers
+    except ImportError:
+        return PartyMapping({}, 0.0, "speakers were told apart but not which of them is the agent")
+    return map_speakers(said)
 
 
 def run(

@@ -89,11 +89,10 @@ def _spread(spans: list[tuple[str, float, float, float]]) -> list[tuple[str, flo
         j = i
         while j + 1 < len(out) and out[j][2] - out[j][1] < 20:
             j += 1
-        if j > i:
-            start, end = out[i][1], max(out[j][2], out[i][1] + 20.0 * (j - i + 1))
-            share = (end - start) / (j - i + 1)
-            for k in range(i, j + 1):
-                text, _, _, probability = out[k]
-                out[k] = (text, start + share * (k - i), start + share * (k - i + 1), probability)
+        start, end = out[i][1], max(out[j][2], out[i][1] + 20.0 * (j - i + 1))
+        share = (end - start) / (j - i + 1)
+        for k in range(i, j + 1):
+            text, _, _, probability = out[k]
+            out[k] = (text, start + share * (k - i), start + share * (k - i + 1), probability)
         i = j + 1
     return out

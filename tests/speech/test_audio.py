@@ -100,7 +100,11 @@ def test_text_with_an_audio_name_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{}\n#EXT-X-ENDLIST\n", "ffconcat version 1.0\nfile '{}'\n"]
+    "text",
+    [
+        "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{}\n#EXT-X-ENDLIST\n",
+        "ffconcat version 1.0\nfile '{}'\n",
+    ],
 )
 def test_a_playlist_cannot_make_the_decoder_open_another_file(tmp_path: Path, text: str) -> None:
     other = wav(tmp_path / "secret.wav", burst_talk(1))
