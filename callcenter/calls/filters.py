@@ -8,7 +8,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, Subquery
 from django.http import QueryDict
 from django.utils import timezone
 from django.utils.dateparse import parse_date
@@ -176,8 +176,8 @@ class CallQuery:
             where &= Q(Exists(Run.objects.filter(call=OuterRef("pk")).exclude(state__in=Run.ENDED)))
         elif self.state == "failed":
             newest = Run.objects.filter(call=OuterRef("pk")).order_by("-created_at")
-            failed = Run.objects.filter(pk=newest.values("pk")[:1], state=Run.State.FAILED)
-            where &= Q(Exists(failed))
+            calls = calls.alias(newest_state=Subquery(newest.values("state")[:1]))
+            where &= Q(newest_state=Run.State.FAILED)
         return calls.filter(where)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.core.cache import cache
-from django.db.models import Avg, Count, F, Max, Q, QuerySet, Sum
+from django.db.models import Avg, Count, Exists, F, Max, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import TruncHour
 from django.utils import timezone
 
@@ -152,8 +152,8 @@ def failures(user: User) -> list[dict[str, Any]]:
 
 def current_failures(user: User) -> QuerySet[Run]:
     """Return failed runs whose call has had no newer run."""
-    newest = Run.objects.visible_to(user).order_by("call", "-created_at").distinct("call").values("pk")
-    return Run.objects.visible_to(user).filter(pk__in=newest, state=Run.State.FAILED)
+    newer = Run.objects.filter(call=OuterRef("call"), created_at__gt=OuterRef("created_at"))
+    return Run.objects.visible_to(user).filter(~Exists(newer), state=Run.State.FAILED)
 
 
 def models_installed() -> list[dict[str, Any]]:

@@ -1,0 +1,36 @@
+"""A look at the rows of the learning loop."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+from callcenter.core.admin import ReadOnlyAdmin
+from callcenter.learning.models import Dataset, Evaluation, Model, Promotion, TrainingRun
+
+
+@admin.register(Dataset)
+class DatasetAdmin(ReadOnlyAdmin[Dataset]):
+    list_display = ("name", "rows", "audio_seconds", "created_by", "created_at")
+    exclude = ("corrections",)
+
+
+@admin.register(TrainingRun)
+class TrainingRunAdmin(ReadOnlyAdmin[TrainingRun]):
+    list_display = ("id", "dataset", "method", "state", "created_at", "finished_at")
+    list_filter = ("state", "method")
+
+
+@admin.register(Model)
+class ModelAdmin(ReadOnlyAdmin[Model]):
+    list_display = ("name", "engine", "compute_type", "status", "created_at")
+    list_filter = ("status", "engine")
+
+
+@admin.register(Evaluation)
+class EvaluationAdmin(ReadOnlyAdmin[Evaluation]):
+    list_display = ("model", "data_name", "normaliser", "created_at")
+
+
+@admin.register(Promotion)
+class PromotionAdmin(ReadOnlyAdmin[Promotion]):
+    list_display = ("model", "previous", "rollback", "created_by", "created_at")
