@@ -28,7 +28,7 @@ class PersonAdmin(UserAdmin):
 
 
 @admin.register(Team)
-class TeamAdmin(admin.ModelAdmin[Team]):
+class TeamAdmin(admin.ModelAdmin):
     list_display = ("name", "slug", "correction_approval")
     prepopulated_fields = {"slug": ("name",)}
 
@@ -38,7 +38,7 @@ class TeamAdmin(admin.ModelAdmin[Team]):
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
+class ApiTokenAdmin(admin.ModelAdmin):
     """Tokens are made by their owners; here they can be ended."""
 
     list_display = ("name", "user", "prefix", "created_at", "last_used_at", "expires_at", "revoked_at")

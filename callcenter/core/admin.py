@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
 from django.contrib import admin
-from django.db.models import Model
 from django.http import HttpRequest
 
 from callcenter.core.models import AuditEvent
 
-M = TypeVar("M", bound=Model)
-
-
-class ReadOnlyAdmin(admin.ModelAdmin[M]):
+class ReadOnlyAdmin(admin.ModelAdmin):
     """Shows rows. What changes them goes through the services, which check and write the audit log."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -27,7 +23,7 @@ class ReadOnlyAdmin(admin.ModelAdmin[M]):
 
 
 @admin.register(AuditEvent)
-class AuditEventAdmin(ReadOnlyAdmin[AuditEvent]):
+class AuditEventAdmin(ReadOnlyAdmin):
     list_display = ("at", "user", "action", "object_type", "object_id", "ip")
     list_filter = ("action", "object_type")
     search_fields = ("object_id", "user__username")

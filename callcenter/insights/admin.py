@@ -8,12 +8,12 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from callcenter.core import audit
-from callcenter.core.admin import ReadOnlyAdmin
+from callcenter.core.admin import ReadOnlyAdmin, TypedAdmin
 from callcenter.insights.models import Alert, Intent, Rule
 
 
 @admin.register(Intent)
-class IntentAdmin(admin.ModelAdmin[Intent]):
+class IntentAdmin(admin.ModelAdmin):
     list_display = ("name", "label", "enabled")
     list_filter = ("enabled",)
     search_fields = ("name", "label")
@@ -24,7 +24,7 @@ class IntentAdmin(admin.ModelAdmin[Intent]):
 
 
 @admin.register(Rule)
-class RuleAdmin(admin.ModelAdmin[Rule]):
+class RuleAdmin(admin.ModelAdmin):
     """Rules. A changed definition, severity or category gets a new version, so that old alerts stay explainable."""
 
     list_display = ("key", "version", "category", "severity", "title", "enabled")
@@ -40,7 +40,7 @@ class RuleAdmin(admin.ModelAdmin[Rule]):
 
 
 @admin.register(Alert)
-class AlertAdmin(ReadOnlyAdmin[Alert]):
+class AlertAdmin(ReadOnlyAdmin):
     list_display = ("id", "category", "severity", "rule_key", "rule_version", "status", "handled_by", "created_at")
     list_filter = ("category", "severity", "status")
     exclude = ("quote",)

@@ -9,28 +9,28 @@ from callcenter.learning.models import Dataset, Evaluation, Model, Promotion, Tr
 
 
 @admin.register(Dataset)
-class DatasetAdmin(ReadOnlyAdmin[Dataset]):
+class DatasetAdmin(ReadOnlyAdmin):
     list_display = ("name", "rows", "audio_seconds", "created_by", "created_at")
     exclude = ("corrections",)
 
 
 @admin.register(TrainingRun)
-class TrainingRunAdmin(ReadOnlyAdmin[TrainingRun]):
+class TrainingRunAdmin(ReadOnlyAdmin):
     list_display = ("id", "dataset", "method", "state", "created_at", "finished_at")
     list_filter = ("state", "method")
 
 
 @admin.register(Model)
-class ModelAdmin(ReadOnlyAdmin[Model]):
+class ModelAdmin(ReadOnlyAdmin):
     list_display = ("name", "engine", "compute_type", "status", "created_at")
     list_filter = ("status", "engine")
 
 
 @admin.register(Evaluation)
-class EvaluationAdmin(ReadOnlyAdmin[Evaluation]):
+class EvaluationAdmin(ReadOnlyAdmin):
     list_display = ("model", "data_name", "normaliser", "created_at")
 
 
 @admin.register(Promotion)
-class PromotionAdmin(ReadOnlyAdmin[Promotion]):
+class PromotionAdmin(ReadOnlyAdmin):
     list_display = ("model", "previous", "rollback", "created_by", "created_at")

@@ -9,7 +9,7 @@ from callcenter.pipeline.models import Run
 
 
 @admin.register(Run)
-class RunAdmin(ReadOnlyAdmin[Run]):
+class RunAdmin(ReadOnlyAdmin):
     list_display = ("id", "call", "state", "stage", "attempt", "failures", "error_code", "created_at", "finished_at")
     list_filter = ("state", "error_code")
     search_fields = ("id", "call__id")

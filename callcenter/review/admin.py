@@ -9,7 +9,7 @@ from callcenter.review.models import Correction
 
 
 @admin.register(Correction)
-class CorrectionAdmin(ReadOnlyAdmin[Correction]):
+class CorrectionAdmin(ReadOnlyAdmin):
     list_display = ("id", "call", "turn_index", "author", "status", "created_at")
     list_filter = ("status",)
     exclude = ("before", "after")
