@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from callcenter.calls.models import Batch, BatchRow, Call, Queue, Recording, Transcript
-from callcenter.core.admin import ReadOnlyAdmin, TypedAdmin
+from callcenter.core.admin import ReadOnlyAdmin
 
 
 @admin.register(Queue)

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 
 from callcenter.core.models import AuditEvent
 
+
 class ReadOnlyAdmin(admin.ModelAdmin):
     """Shows rows. What changes them goes through the services, which check and write the audit log."""
 

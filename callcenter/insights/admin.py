@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from callcenter.core import audit
-from callcenter.core.admin import ReadOnlyAdmin, TypedAdmin
+from callcenter.core.admin import ReadOnlyAdmin
 from callcenter.insights.models import Alert, Intent, Rule
 
 
