@@ -28,7 +28,7 @@ PEAKS_PER_SECOND, MAX_PEAKS = 20, 40_000
 _PIECE_SECONDS = 8
 # Only containers that hold sound themselves. Playlists and concatenation scripts are text that makes FFmpeg open
 # other files or addresses, which an uploader must never be able to ask for.
-_CONTAINERS = "wav,w64,aiff,au,caf,flac,mp3,ogg,mov,mp4,m4a,3gp,matroska,webm,aac,amr,asf"
+CONTAINERS = "wav,w64,aiff,au,caf,flac,mp3,ogg,mov,mp4,m4a,3gp,matroska,webm,aac,amr,asf"
 # Containers whose header states a length that the writer knew; others only guess it from the bit rate.
 _STATE_LENGTH = {"wav", "w64", "aiff", "au", "caf", "flac", "mov", "matroska"}
 
@@ -123,7 +123,7 @@ def _opened(path: str | Path) -> Iterator[_Source]:
     if size == 0:
         raise BadAudio("The file is empty (0 bytes).", code="empty_file")
     try:
-        container = av.open(f"file:{path}", options={"format_whitelist": _CONTAINERS})
+        container = av.open(f"file:{path}", options={"format_whitelist": CONTAINERS})
     except av.error.FFmpegError as error:
         raise BadAudio(wavhead.explain_unreadable(path), code="not_audio") from error
     with container:

@@ -8,6 +8,7 @@ import json
 from datetime import datetime
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 
@@ -18,7 +19,7 @@ def page(queryset: models.QuerySet[Any], *, field: str, cursor: str | None, limi
     """Return up to `limit` rows by `field` and id, newest first, and the next cursor. Raises for a broken cursor."""
     queryset = queryset.order_by(f"-{field}", "-pk")
     if cursor:
-        when, key = _decode(cursor)
+        when, key = _decode(cursor, queryset.model._meta.pk)
         queryset = queryset.filter(Q(**{f"{field}__lt": when}) | Q(**{field: when, "pk__lt": key}))
     try:
         rows = list(queryset[: limit + 1])
@@ -34,12 +35,12 @@ def _encode(when: datetime, key: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps([when.isoformat(), str(key)]).encode()).decode().rstrip("=")
 
 
-def _decode(cursor: str) -> tuple[datetime, str]:
+def _decode(cursor: str, pk: Any) -> tuple[datetime, Any]:
     try:
         when, key = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         moment = datetime.fromisoformat(when)
         if moment.tzinfo is None:
             raise ValueError("no zone")
-        return moment, str(key)
-    except (ValueError, TypeError, binascii.Error, UnicodeDecodeError) as error:
+        return moment, pk.to_python(str(key))
+    except (ValueError, TypeError, binascii.Error, ValidationError, RecursionError) as error:
         raise CallcenterError("The cursor is not one of ours.", code="bad_cursor") from error

@@ -133,7 +133,8 @@ def _decide(alert: Alert, by: User, status: str, reason: str) -> Alert:
         alert.dismiss_reason = reason
         alert.save(update_fields=["status", "handled_by", "handled_at", "dismiss_reason"])
         audit.record(f"alert.{status}", alert, user=by, before=before)
-        transaction.on_commit(lambda: load_into_warehouse(alert.call))
+        # Robust: the decision stands, whatever the warehouse's server does; a rebuild brings it up to date.
+        transaction.on_commit(lambda: load_into_warehouse(alert.call), robust=True)
     return alert
 
 

@@ -58,8 +58,10 @@ def retry(*, run: Run, by: User | None) -> Run:
     """Put a failed run back in line with a fresh count of tries. Raises CallcenterError when it has not failed."""
     try:
         with transaction.atomic():
+            # What was heard is kept: a run that failed after it goes on with understanding.
+            heard = run.transcript_id is not None
             changed = Run.objects.filter(pk=run.pk, state=State.FAILED).update(
-                state=State.QUEUED,
+                state=State.NLU_QUEUED if heard else State.QUEUED,
                 failures=0,
                 next_attempt_at=timezone.now(),
                 finished_at=None,
@@ -73,7 +75,8 @@ def retry(*, run: Run, by: User | None) -> Run:
         raise CallcenterError("Only a failed run can be retried.", code="not_failed")
     run.refresh_from_db()
     audit.record("run.retry", run, user=by)
-    enqueue("pipeline.advance", queue="default", run_id=str(run.pk))
+    task, queue = ("pipeline.understand", "nlu") if heard else ("pipeline.advance", "default")
+    enqueue(task, queue=queue, run_id=str(run.pk))
     return run
 
 
@@ -118,6 +121,17 @@ def speech_finished(
     *, run_id: str, attempt: int, audio_info_key: str, transcript_key: str, seconds: dict[str, float]
 ) -> bool:
     """Store the transcript of a run that waits for one; any attempt's answer serves, since all are the same."""
+    try:
+        return _store_answer(run_id, transcript_key, seconds)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        # The artefact is not where this side looks, or not what it should be: say so, instead of waiting in silence.
+        log.error("transcript_not_stored", run=run_id, attempt=attempt, error=type(error).__name__)
+        message = f"The transcript that the speech worker wrote could not be read ({type(error).__name__})."
+        speech_failed(run_id=run_id, attempt=attempt, code="transcript_unreadable", message=message, permanent=False)
+        return False
+
+
+def _store_answer(run_id: str, transcript_key: str, seconds: dict[str, float]) -> bool:
     from callcenter.calls.services.transcripts import store_transcript
 
     with transaction.atomic():
@@ -138,7 +152,7 @@ def speech_finished(
         run.deadline_at = None
         run.save()
         enqueue("pipeline.understand", queue="nlu", run_id=str(run.pk))
-    log.info("speech_finished", run=run_id, attempt=attempt)
+    log.info("speech_finished", run=run_id)
     return True
 
 

@@ -18,7 +18,7 @@ def spec_for(call: Call) -> PipelineSpec:
         model=served.reference if served else env.SPEECH_MODEL,
         compute_type=(served.compute_type if served else "") or env.SPEECH_COMPUTE_TYPE,
         device=env.SPEECH_DEVICE,
-        language=call.language or env.SPEECH_LANGUAGE,
+        language=(call.language or env.SPEECH_LANGUAGE).split("-")[0],
         diarizer=env.SPEECH_DIARIZER,
         num_speakers=call.num_speakers,
         agent_channel=call.agent_channel,

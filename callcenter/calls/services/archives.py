@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import lzma
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -15,6 +17,8 @@ MAX_TOTAL = 20 * 2**30
 MAX_RATIO = 200
 MAX_MANIFEST = 20 * 2**20
 IGNORED = {"__MACOSX", ".DS_Store", "Thumbs.db"}
+#: What reading a damaged or strange member raises. Not OSError: a full disk is not the archive's fault.
+DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, ValueError)
 
 
 def is_zip(path: Path) -> bool:
@@ -69,12 +73,11 @@ class Archive:
     def open(self, name: str) -> Iterator[BinaryIO]:
         """Open one member; reading past its declared size, or a damaged one, raises Refused."""
         try:
-            with self._zip.open(name) as stream:
-                yield cast(BinaryIO, _Bounded(stream, self._zip.getinfo(name).file_size))
-        except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError) as error:
-            raise Refused(
-                f"“{name}” in the archive is damaged or packed in an unknown way.", code="zip_damaged"
-            ) from error
+            stream = self._zip.open(name)
+        except DAMAGED as error:
+            raise _damaged(name) from error
+        with stream:
+            yield cast(BinaryIO, _Bounded(stream, self._zip.getinfo(name).file_size, name))
 
     def read_small(self, name: str) -> bytes:
         """Return one small member whole."""
@@ -82,16 +85,24 @@ class Archive:
             return stream.read(MAX_MANIFEST + 1)
 
 
+def _damaged(name: str) -> Refused:
+    return Refused(f"“{name}” in the archive is damaged or packed in an unknown way.", code="zip_damaged")
+
+
 class _Bounded:
     """Reads no more than the directory promised: the promise is what the limits were checked against."""
 
-    def __init__(self, stream: IO[bytes], size: int) -> None:
+    def __init__(self, stream: IO[bytes], size: int, name: str) -> None:
         self._stream = stream
         self._left = size
+        self._name = name
 
     def read(self, size: int = -1) -> bytes:
         want = self._left + 1 if size < 0 else min(size, self._left + 1)
-        data = self._stream.read(want)
+        try:
+            data = self._stream.read(want)
+        except DAMAGED as error:
+            raise _damaged(self._name) from error
         self._left -= len(data)
         if self._left < 0:
             raise Refused("A file in the archive is larger than the archive says.", code="zip_bomb")
@@ -102,7 +113,8 @@ class _Bounded:
 def opened(path: Path) -> Iterator[Archive]:
     """Open a zip file. Raises Refused when it cannot be read."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            yield Archive(archive)
-    except zipfile.BadZipFile as error:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise Refused("The archive is damaged and cannot be opened.", code="zip_damaged") from error
+    with archive:
+        yield Archive(archive)

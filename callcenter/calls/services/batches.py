@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import uuid
 from datetime import datetime, timedelta
@@ -29,6 +28,10 @@ log = structlog.get_logger("callcenter.batches")
 State = BatchRow.State
 MAX_ATTEMPTS = 3
 CLAIM_SECONDS = 600
+
+
+class LostClaim(Exception):
+    """Somebody else works on this row now."""
 
 
 def open_batch(
@@ -79,7 +82,8 @@ def add_file(
     """
     limit = settings.ENV.MAX_UPLOAD_MB * 2**20
     with tempfile.NamedTemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR) as staged:
-        shutil.copyfileobj(stream, staged, 1024 * 1024)
+        while staged.tell() <= limit and (piece := stream.read(1024 * 1024)):
+            staged.write(piece)
         staged.flush()
         size = staged.tell()
         kind = "zip" if archives.is_zip(Path(staged.name)) else "audio"
@@ -89,8 +93,10 @@ def add_file(
             return _end(row, Outcome(State.REFUSED, None, text, "too_large"))
         key = f"staging/{batch.pk}/{uuid.uuid4().hex}"
         store().put_file(key, staged.name)
-    row = _new_row(batch, filename=filename, kind=kind, size=size, staged_key=key, metadata=metadata or {})
-    if start or batch.closed_at or batch.manifest:
+    values = {k: _clean(v) if isinstance(v, str) else v for k, v in (metadata or {}).items()}
+    row = _new_row(batch, filename=filename, kind=kind, size=size, staged_key=key, metadata=values)
+    # Asked of the row's own, just locked, batch: it may have been closed while the file was on its way.
+    if start or row.batch.closed_at or row.batch.manifest:
         _send(row)
     return row
 
@@ -109,25 +115,57 @@ def close_batch(*, batch: Batch) -> Batch:
 
 
 def process_row(row_id: int) -> BatchRow | None:
-    """Claim one row and bring it to its end. Returns None when somebody else has it or it has ended."""
+    """Claim one row and bring it to its end. Returns None when somebody else has it or it has ended.
+
+    An error that is not the file's puts the row back in line; after MAX_ATTEMPTS it is refused with what happened.
+    """
     now = timezone.now()
     claimed = BatchRow.objects.filter(pk=row_id, state=State.RECEIVED).update(
         state=State.CHECKING, claimed_at=now
     )
     if claimed != 1:
+        # The worker before us may have died between the end of the row and the removal of the upload.
+        for ended in BatchRow.objects.filter(pk=row_id, state__in=BatchRow.ENDED).exclude(staged_key=""):
+            store().delete(ended.staged_key)
         return None
     row = BatchRow.objects.select_related("batch__team", "batch__created_by").get(pk=row_id)
-    if not store().exists(row.staged_key):
-        return _end(
-            row, Outcome(State.REFUSED, None, "The upload was not kept whole; please send it again.", "lost")
-        )
-    with store().local_path(row.staged_key) as path:
-        outcome = _expand(row, path) if row.kind == "zip" else _ingest(row, path)
+    try:
+        outcome = _outcome(row)
+    except Exception as error:  # a full disk, a database that restarts: the row must not stay claimed
+        return _put_back(row, error)
     row = _end(row, outcome)
-    store().delete(row.staged_key)
     if row.kind == "zip":
         with transaction.atomic():
             _refuse_missing(Batch.objects.select_for_update().get(pk=row.batch_id))
+    return row
+
+
+def _outcome(row: BatchRow) -> Outcome:
+    try:
+        with store().local_path(row.staged_key) as path:
+            outcome = _expand(row, path) if row.kind == "zip" else _ingest(row, path)
+    except FileNotFoundError:
+        if store().exists(row.staged_key):
+            raise
+        return Outcome(State.REFUSED, None, "The upload was not kept whole; please send it again.", "lost")
+    call = outcome.call
+    own = call is not None and call.filename == row.filename and call.created_at >= row.created_at
+    if outcome.state == State.DUPLICATE and own and not BatchRow.objects.filter(call=call, state=State.DONE).exists():
+        # An earlier try of this very row filed the call and died before it could say so.
+        return Outcome(State.DONE, call)
+    return outcome
+
+
+def _put_back(row: BatchRow, error: Exception) -> BatchRow:
+    log.error("row_failed", row=row.pk, batch=str(row.batch_id), error=type(error).__name__, attempts=row.attempts + 1)
+    if row.attempts + 1 >= MAX_ATTEMPTS:
+        text = f"Checking this file failed {MAX_ATTEMPTS} times ({type(error).__name__}); please tell the operator."
+        return _end(row, Outcome(State.REFUSED, None, text, "check_failed"))
+    if BatchRow.objects.filter(pk=row.pk, state=State.CHECKING, claimed_at=row.claimed_at).update(
+        state=State.RECEIVED, attempts=row.attempts + 1
+    ):
+        enqueue("calls.ingest_row", queue="ingest", countdown=10.0 * (row.attempts + 1), row_id=row.pk)
+    row.refresh_from_db()
     return row
 
 
@@ -186,10 +224,15 @@ def _expand(row: BatchRow, path: Path) -> Outcome:
             have = set(batch.rows.values_list("filename", flat=True))
             for name in members:
                 shown = f"{row.filename}/{name}"
-                if name == manifest_name or shown in have:
+                if name == manifest_name or _storable(shown) in have:
                     continue
-                with archive.open(name) as stream:
-                    add_file(batch=batch, filename=shown, stream=stream, start=True)
+                _still_mine(row)
+                try:
+                    with archive.open(name) as stream:
+                        add_file(batch=batch, filename=shown, stream=stream, start=True)
+                except Refused as error:
+                    refuse(batch=batch, filename=shown, reason=error.message, code=error.code)
+                    continue
                 taken += 1
     except Refused as error:
         return Outcome(State.REFUSED, None, error.message, error.code)
@@ -201,24 +244,38 @@ def _refuse_missing(batch: Batch) -> None:
         return
     if batch.rows.filter(kind="zip").exclude(state__in=BatchRow.ENDED).exists():
         return
-    named = {
-        found[0]
-        for name in batch.rows.exclude(kind="manifest").values_list("filename", flat=True)
-        if (found := manifests.lookup(batch.manifest, name))
+    names = batch.rows.exclude(kind="manifest").values_list("filename", flat=True)
+    missing = manifests.unnamed(batch.manifest, names)
+    if not missing:
+        return
+    last = batch.rows.aggregate(last=Max("position"))["last"]
+    first = 0 if last is None else last + 1
+    end: dict[str, Any] = {
+        "batch": batch,
+        "state": State.REFUSED,
+        "reason": "The manifest names this file, but it was not uploaded.",
+        "code": "missing_file",
+        "ended_at": timezone.now(),
     }
-    for name in batch.manifest:
-        if name not in named:
-            row = _new_row(batch, filename=name, kind="audio")
-            text = "The manifest names this file, but it was not uploaded."
-            _end(row, Outcome(State.REFUSED, None, text, "missing_file"))
+    rows = [BatchRow(position=first + n, filename=_storable(name), **end) for n, name in enumerate(missing)]
+    BatchRow.objects.bulk_create(rows, batch_size=1000)
 
 
 def _new_row(batch: Batch, *, filename: str, **values: Any) -> BatchRow:
     with transaction.atomic():
-        Batch.objects.select_for_update().get(pk=batch.pk)
-        last = batch.rows.aggregate(last=Max("position"))["last"]
+        locked = Batch.objects.select_for_update().defer("manifest").get(pk=batch.pk)
+        last = locked.rows.aggregate(last=Max("position"))["last"]
         position = 0 if last is None else last + 1
-        return BatchRow.objects.create(batch=batch, position=position, filename=filename[-255:], **values)
+        return BatchRow.objects.create(batch=locked, position=position, filename=_storable(filename), **values)
+
+
+def _storable(filename: str) -> str:
+    """Return a name that the database takes: names in file systems and archives may hold any bytes."""
+    return _clean(filename)[-255:]
+
+
+def _clean(text: str) -> str:
+    return text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
 
 
 def _end(row: BatchRow, outcome: Outcome) -> BatchRow:
@@ -227,9 +284,25 @@ def _end(row: BatchRow, outcome: Outcome) -> BatchRow:
     row.code = outcome.code[:40]
     row.call = outcome.call
     row.ended_at = timezone.now()
-    row.save(update_fields=["state", "reason", "code", "call", "ended_at"])
+    values = {name: getattr(row, name) for name in ("state", "reason", "code", "call", "ended_at")}
+    # Whoever lost the claim meanwhile (the sweeper gave the row to somebody else) no longer decides how it ends.
+    if not BatchRow.objects.filter(pk=row.pk, claimed_at=row.claimed_at).update(**values):
+        row.refresh_from_db()
+        return row
+    if row.staged_key:
+        store().delete(row.staged_key)
     log.info("row_ended", row=row.pk, batch=str(row.batch_id), state=row.state, code=row.code)
     return row
+
+
+def _still_mine(row: BatchRow) -> None:
+    """Renew the claim of a row that takes long. Raises LostClaim when the sweeper has given it to somebody else."""
+    now = timezone.now()
+    if row.claimed_at is None or (now - row.claimed_at).total_seconds() < CLAIM_SECONDS / 10:
+        return
+    if not BatchRow.objects.filter(pk=row.pk, state=State.CHECKING, claimed_at=row.claimed_at).update(claimed_at=now):
+        raise LostClaim
+    row.claimed_at = now
 
 
 def _send(row: BatchRow) -> None:

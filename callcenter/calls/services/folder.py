@@ -34,7 +34,9 @@ def poll(*, root: Path | None = None, settle_seconds: float = SETTLE_SECONDS) ->
         log.error("ingest_dir_missing")
         return None
     teams = {team.slug: team for team in Team.objects.all()}
-    default = teams.get(settings.ENV.INGEST_TEAM) or Team.objects.order_by("pk").first()
+    wanted = settings.ENV.INGEST_TEAM
+    # A misspelt team must not file calls where other people read them.
+    default = teams.get(wanted) if wanted else Team.objects.order_by("pk").first()
     if default is None:
         log.error("ingest_folder_has_no_team")
         return None
@@ -44,10 +46,22 @@ def poll(*, root: Path | None = None, settle_seconds: float = SETTLE_SECONDS) ->
     batch = batches.open_batch(
         by=None, team=default, name=f"Watched folder {datetime.now(tz=UTC):%d %b %H:%M}", source="folder"
     )
-    for path in [p for p in settled if archives.is_manifest(p.name)]:
+    try:
+        for path in sorted(settled, key=lambda p: not archives.is_manifest(p.name)):
+            try:
+                _take(path, root, batch, teams)
+            except OSError as error:
+                # Not readable, or gone already (another poll took it): the other files still come through.
+                log.warning("ingest_file_not_taken", batch=str(batch.pk), error=type(error).__name__)
+    finally:
+        batches.close_batch(batch=batch)
+    return batch
+
+
+def _take(path: Path, root: Path, batch: Batch, teams: dict[str, Team]) -> None:
+    if archives.is_manifest(path.name):
         batches.add_manifest(batch=batch, filename=path.name, data=path.read_bytes())
-        _move(path, root)
-    for path in [p for p in settled if not archives.is_manifest(p.name)]:
+    else:
         relative = path.relative_to(root)
         first = relative.parts[0] if len(relative.parts) > 1 else ""
         meta: dict[str, str] = {"_mtime": datetime.fromtimestamp(path.stat().st_mtime, tz=UTC).isoformat()}
@@ -55,8 +69,7 @@ def poll(*, root: Path | None = None, settle_seconds: float = SETTLE_SECONDS) ->
             meta["team"] = first
         with path.open("rb") as stream:
             batches.add_file(batch=batch, filename=str(relative), stream=stream, metadata=meta)
-        _move(path, root)
-    return batches.close_batch(batch=batch)
+    _move(path, root)
 
 
 def _settled(path: Path, root: Path, settle_seconds: float) -> bool:

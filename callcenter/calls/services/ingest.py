@@ -72,7 +72,9 @@ def _store_recording(path: Path, info: AudioInfo, filename: str) -> Recording:
     key = audio_key(info.sha256)
     if not store().exists(key):
         store().put_file(key, path)
-    guessed = mimetypes.guess_type(filename)[0] or "application/octet-stream"
+    guessed = mimetypes.guess_type(filename)[0] or ""
+    # The name is the uploader's: it may choose among kinds of sound, and never make a page or a script of one.
+    guessed = guessed if guessed.startswith("audio/") else "application/octet-stream"
     recording, _ = Recording.objects.get_or_create(
         sha256=info.sha256,
         defaults={

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from callcenter.calls.services.metadata import COLUMNS, canonical, unknown_columns
@@ -43,18 +44,41 @@ def parse(*, filename: str, data: bytes) -> dict[str, dict[str, Any]]:
             raise Refused(f"The manifest has more than {MAX_ROWS} rows.", code="bad_manifest")
     if not found:
         raise Refused("The manifest has no rows.", code="bad_manifest")
+    _check_storable(found)
     return found
+
+
+def _check_storable(found: dict[str, dict[str, Any]]) -> None:
+    """Refuse characters that no database column takes: NUL and halves of surrogate pairs."""
+    for name, values in found.items():
+        for text in (name, *map(str, values.values())):
+            if "\x00" in text or not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+                shown = name.encode("ascii", "replace").decode().replace("\x00", "?")[:80]
+                raise Refused(f"Manifest row “{shown}” holds a character that is none.", code="bad_manifest")
 
 
 def lookup(manifest: dict[str, dict[str, Any]], filename: str) -> tuple[str, dict[str, Any]] | None:
     """Return the manifest's name and values for a file: by full path, else by the last part of the path."""
     if filename in manifest:
         return filename, manifest[filename]
-    tail = filename.replace("\\", "/").rsplit("/", 1)[-1]
+    tail = _tail(filename)
     for name, values in manifest.items():
-        if name.replace("\\", "/").rsplit("/", 1)[-1] == tail:
+        if name.endswith(tail) and _tail(name) == tail:
             return name, values
     return None
+
+
+def unnamed(manifest: dict[str, dict[str, Any]], filenames: Iterable[str]) -> list[str]:
+    """Return the manifest's names that no file name stands for, in the manifest's order; linear in both."""
+    by_tail: dict[str, str] = {}
+    for name in manifest:
+        by_tail.setdefault(_tail(name), name)
+    named = {name if name in manifest else by_tail.get(_tail(name)) for name in filenames}
+    return [name for name in manifest if name not in named]
+
+
+def _tail(name: str) -> str:
+    return name.replace("\\", "/").rsplit("/", 1)[-1]
 
 
 def _check_columns(columns: list[str], line: int) -> None:
@@ -73,7 +97,14 @@ def _csv(text: str) -> list[tuple[int, dict[str, Any]]]:
         dialect: Any = csv.Sniffer().sniff(sample.splitlines()[0] if sample else "", delimiters=",;\t")
     except (csv.Error, IndexError):
         dialect = csv.excel
-    reader = csv.DictReader(io.StringIO(text), dialect=dialect)
+    reader = csv.DictReader(io.StringIO(text, newline=""), dialect=dialect)
+    try:
+        return _csv_rows(reader)
+    except csv.Error as error:
+        raise Refused(f"Manifest line {reader.line_num + 1}: {error}.", code="bad_manifest") from error
+
+
+def _csv_rows(reader: csv.DictReader[str]) -> list[tuple[int, dict[str, Any]]]:
     columns = list(reader.fieldnames or [])
     _check_columns(columns, 1)
     if "filename" not in [canonical(c) for c in columns]:
@@ -93,11 +124,15 @@ def _json_lines(text: str) -> list[tuple[int, dict[str, Any]]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except ValueError as error:
+            row = json.loads(line, parse_constant=_no_constant)
+        except (ValueError, RecursionError) as error:
             raise Refused(f"Manifest line {number}: not JSON ({error}).", code="bad_manifest") from error
         if not isinstance(row, dict):
             raise Refused(f"Manifest line {number}: not a JSON object.", code="bad_manifest")
         _check_columns(list(row), number)
         rows.append((number, {canonical(k): v for k, v in row.items()}))
     return rows
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")

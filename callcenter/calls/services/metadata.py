@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -90,7 +91,7 @@ def resolve(
         else fallback_start or timezone.now(),
         customer_ref=values.get("customer_ref", ""),
         external_id=values.get("external_id", ""),
-        language=values.get("language", "en")[:12].lower(),
+        language=_language(values.get("language", "en")),
         num_speakers=_number(values, "num_speakers", 0, 8),
         agent_channel=_number(values, "agent_channel", 0, 1),
     )
@@ -125,20 +126,30 @@ def _when(text: str) -> datetime:
         if when is None and text.replace(".", "", 1).isdigit():
             seconds = float(text)
             when = datetime.fromtimestamp(seconds / 1000 if seconds > 1e11 else seconds, tz=UTC)
+        if when is not None and timezone.is_naive(when):
+            when = timezone.make_aware(when)
     except (ValueError, OverflowError, OSError):
         when = None
-    if when is None:
+    # What lies outside these years is a mistake, and the ends of the calendar break whoever shows or shifts it.
+    if when is None or not 1970 <= when.year <= 2100:
         raise Refused(
             f"started_at “{text}” is not a date and time such as 2026-03-31T14:05:00+02:00.",
             code="bad_metadata",
         )
-    return timezone.make_aware(when) if timezone.is_naive(when) else when
+    return when
+
+
+def _language(text: str) -> str:
+    code = text.lower().replace("_", "-")
+    if not re.fullmatch(r"[a-z]{2,3}(-[a-z0-9]{2,8})?", code):
+        raise Refused(f"language “{text}” is not a language code such as en.", code="bad_metadata")
+    return code
 
 
 def _number(values: dict[str, str], name: str, low: int, high: int) -> int:
     text = values.get(name, "")
     if not text:
         return 0
-    if not text.isdigit() or not low <= int(text) <= high:
+    if not re.fullmatch(r"[0-9]{1,3}", text) or not low <= int(text) <= high:
         raise Refused(f"{name} “{text}” is not a whole number from {low} to {high}.", code="bad_metadata")
     return int(text)

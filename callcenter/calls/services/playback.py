@@ -92,7 +92,11 @@ def _encode(original: Path, made: Path) -> None:
     """Write the first audio stream as Opus, one packet at a time. Damaged packets are stepped over."""
     import av
 
-    with av.open(str(original)) as source, av.open(str(made), "w", format="ogg") as sink:
+    from asr_worker.audio import CONTAINERS
+
+    # The same door as at ingest: without the list, FFmpeg would follow a playlist to other files and addresses.
+    opened = av.open(f"file:{original}", options={"format_whitelist": CONTAINERS})
+    with opened as source, av.open(str(made), "w", format="ogg") as sink:
         stream = source.streams.audio[0]
         layout = "stereo" if (stream.codec_context.channels or 1) > 1 else "mono"
         output = sink.add_stream("libopus", rate=OPUS_RATE, layout=layout)
