@@ -2,7 +2,7 @@
 
 card_number      13 to 19 digits, spoken or written, that pass the Luhn check (or almost, in a talk about cards)
 card_code        three or four digits right after somebody asked for the security code
-account_number   6 to 12 digits right after "account number", "sort code", "routing number", "social security"
+account_number   6 to 12 digits right after "bank account number", "sort code", "routing number", "social security"
 repetition       the same words again and again: a recogniser's loop, not a person
 fast_speech      more words in a second than anybody can say
 doubtful_words   a stretch of words that the recogniser itself doubts
@@ -31,7 +31,8 @@ _BETWEEN = frozenset({"and", "then", "dash", "hyphen", "space", "ok", "yes", "ye
 _MAX_DIGIT_PAUSE_MS = 8_000
 
 _CARD_TALK = compile_phrases(
-    ["card number", "credit card", "debit card", "long number", "sixteen digit*", "16 digit*", "expiry|expiration", "visa",
+    ["card number", "credit card", "debit card", "long number", "sixteen digit*", "16 digit*", "expiry|expiration",
+     "visa",
      "mastercard", "master card", "american express", "amex", "pay by card", "card details", "name on the card"]
 )  # fmt: skip
 _CODE_TALK = compile_phrases(
@@ -39,7 +40,7 @@ _CODE_TALK = compile_phrases(
      "code on the back", "number on the back", "last three digits on the back", "verification code on the card"]
 )  # fmt: skip
 _ACCOUNT_TALK = compile_phrases(
-    ["account number", "sort code", "routing number", "iban", "social security", "social security number",
+    ["bank account number", "sort code", "routing number", "iban", "social security",
      "national insurance number"]
 )  # fmt: skip
 
@@ -167,7 +168,7 @@ def card_code(call: CallText, options: dict[str, Any]) -> list[Finding]:
 
 
 def account_number(call: CallText, options: dict[str, Any]) -> list[Finding]:
-    """Return 6 to 12 digits said within 25 s after an account, routing or social-security number was mentioned."""
+    """Return 6 to 12 digits said within 25 s after a bank account, routing or social-security number was mentioned."""
     return _asked_for(call, _ACCOUNT_TALK, 6, 12, 25_000, "digits right after an account number was mentioned")
 
 
@@ -235,7 +236,7 @@ def fast_speech(call: CallText, options: dict[str, Any]) -> list[Finding]:
 
 
 def doubtful_words(call: CallText, options: dict[str, Any]) -> list[Finding]:
-    """Return runs of at least `words` (default 10) words whose mean probability is below `probability` (default 0.4)."""
+    """Return runs of `words` (default 10) words whose mean probability is below `probability` (default 0.4)."""
     size, limit = int(options.get("words", 10)), float(options.get("probability", 0.4))
     out: list[Finding] = []
     for stream in call.streams.values():

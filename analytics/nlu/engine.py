@@ -215,7 +215,7 @@ def _semantic(rule: Rule, run: RuleRun, stream: Stream, lo: int, hi: int, blocke
 
 
 def _with_all(rule: Rule, run: RuleRun, lo: int, hi: int, found: list[Evidence]) -> list[Evidence]:
-    """Keep only what every `all` group accompanies within the rule's seconds; groups alone trigger when nothing else can."""
+    """Keep only what every `all` group accompanies in time; groups alone trigger when nothing else can."""
     reach = int(rule.within_seconds * 1000)
     groups: list[list[Evidence]] = []
     for group in rule.all:
@@ -245,7 +245,7 @@ def _excluded(start: int, end: int, blocked: list[Hit]) -> bool:
 
 
 def negated(stream: Stream, hit: Hit) -> bool:
-    """Return whether the words right before a hit deny it ("I am not going to ..."), unless the phrase itself is negative.
+    """Return whether the words right before a hit deny it ("I am not going to ..."); a negative phrase is never denied.
 
     "Can I not just ..." and "why not ..." ask for the thing and so deny nothing.
     """

@@ -26,6 +26,7 @@ OTHER = "_other"
 MAX_INTENTS = 4
 MIN_CHUNK_WORDS = 3
 SECOND_OPINION = 0.25
+SECONDARY = 0.75
 DEFAULTS = Path(__file__).parent / "defaults" / "intents.yaml"
 
 
@@ -121,7 +122,7 @@ def intent_head(
 
 
 def train(examples: dict[str, tuple[str, ...]], embedder: Embedder) -> heads.LinearHead:
-    """Return the head of a taxonomy with its temperature, its threshold of `unknown` and its cross-validated accuracy."""
+    """Return the head of a taxonomy with its temperature, its threshold of `unknown` and cross-validated figures."""
     names = [*examples, OTHER]
     texts = [(t, k) for k, name in enumerate(examples) for t in examples[name]]
     texts += [(t, len(examples)) for t in small_talk()]
@@ -189,7 +190,8 @@ def find_intents(
     """Return the intents of a call above the threshold, the strongest first and primary, with the turns that decided.
 
     Only the customer's words count (everybody's where no party is known). The first fifth of the talk weighs fully and
-    the end 0.7: people say early what they want. A second chunk of the same mind adds a quarter of what is missing.
+    the end half: people say early what they want. A second chunk of the same mind adds a quarter of what is
+    missing. Further intents must come within three quarters of the first.
     """
     party = next((p for p in ("customer", "unknown") if any(c.party == p for c in chunks)), None)
     if party is None:
@@ -199,7 +201,7 @@ def find_intents(
     weight = np.array(
         [
             0.0 if c.party != party or c.words < MIN_CHUNK_WORDS
-            else 1.0 - 0.3 * max(0.0, ((c.start_ms - call.first_ms) / span - 0.2) / 0.8)
+            else 1.0 - 0.5 * max(0.0, ((c.start_ms - call.first_ms) / span - 0.2) / 0.8)
             for c in chunks
         ]
     )  # fmt: skip
@@ -215,6 +217,7 @@ def find_intents(
         turns = list(dict.fromkeys(chunks[i].turn for i in order if scored[i, k] >= 0.5 * best))[:5]
         found.append({"name": name, "probability": round(min(1.0, probability), 4), "turns": turns, "primary": False})
     found.sort(key=lambda i: (-i["probability"], i["name"]))
-    if found:
-        found[0]["primary"] = True
-    return found[:MAX_INTENTS]
+    if not found:
+        return []
+    found[0]["primary"] = True
+    return [i for i in found if i["primary"] or i["probability"] >= SECONDARY * found[0]["probability"]][:MAX_INTENTS]

@@ -24,7 +24,7 @@ class Hold(TypedDict):
 
 
 class Metrics(TypedDict):
-    """Talk metrics; `talk_ratio_agent` is the agent's share of all talk time, rates are words per minute of own talk."""
+    """Talk metrics; `talk_ratio_agent` is the agent's share of all talk, rates are words per minute of own talk."""
 
     duration_ms: int
     talk_ratio_agent: float | None
