@@ -117,7 +117,8 @@ def main() -> int:
         browser.close()
     for problem in problems:
         print(f"{problem['page']}: {problem['problem']}")
-    print(json.dumps({"figures": {"pages": taken, "problems": len(problems)}, "goals": {"problems": 0}, "met": not problems}))
+    figures = {"pages": taken, "problems": len(problems)}
+    print(json.dumps({"figures": figures, "goals": {"problems": 0}, "met": not problems}))
     return 1 if problems else 0
 
 

@@ -30,7 +30,7 @@ def browser() -> Iterator[Any]:
     # Playwright's loop lives in this thread; Django would take every query here for one inside an async view.
     before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
-    arguments = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"]
+    arguments = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
     with sync_playwright() as playwright:
         live = playwright.chromium.launch(executable_path=binary, args=arguments)
         yield live

@@ -107,7 +107,8 @@ def test_a_filter_that_makes_no_sense_is_named_and_left_out(cast: Any) -> None:
 @pytest.mark.parametrize("sort", ["newest", "oldest", "longest", "negative", "unsure"])
 def test_paging_shows_every_call_once_in_order_and_leads_back(sort: str, cast: Any) -> None:
     for number in range(60):
-        call = CallFactory(team=cast.team_a, agent=cast.agent, started_at=timezone.now() - timedelta(hours=number // 3))
+        started_at = timezone.now() - timedelta(hours=number // 3)
+        call = CallFactory(team=cast.team_a, agent=cast.agent, started_at=started_at)
         if number % 4 == 0:
             from tests.factories import InsightFactory
 
@@ -199,7 +200,7 @@ def test_a_call_in_progress_shows_how_far_it_is_and_loads_itself_anew_when_done(
 
 def test_a_failed_call_says_why_and_offers_another_try_to_those_who_may(cast: Any) -> None:
     call = CallFactory(team=cast.team_a, agent=cast.agent)
-    run = RunFactory(call=call, state=Run.State.FAILED, error_code="oom", error_message="The worker ran out of memory.")
+    run = RunFactory(call=call, state=Run.State.FAILED, error_message="The worker ran out of memory.")
     for user, offered in ((cast.agent, False), (cast.supervisor, True)):
         html = signed_in(user).get(f"/calls/{call.pk}/").content.decode()
         assert "The worker ran out of memory." in html
