@@ -1,10 +1,11 @@
 """How each turn sounds in words, from -1 to 1, and the curve of a call; text alone, no voice.
 
-Per chunk, a small head (trained on text that we wrote, defaults/sentiment_train.yaml) sees the sentence vector and the
-figures of the VADER lexicon (Hutto and Gilbert, "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of
+Per chunk, a small head (trained on text that we wrote, defaults/sentiment_train.yaml) sees the sentence vector and
+the figures of the VADER lexicon (Hutto and Gilbert, "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of
 Social Media Text", ICWSM 2014). How loud the lexicon speaks beside the vector, its blend weight, is the one with the
-least log loss in cross-validation on our text. Without the embedding model a head on the lexicon's figures alone does the work. A
-score is P(positive) - P(negative); a turn is the word-weighted mean of its chunks, stronger chunks counting more.
+least log loss in cross-validation on our text. Without the embedding model a head on the lexicon's figures alone does
+the work. A score is P(positive) - P(negative); a turn is the word-weighted mean of its chunks, stronger chunks
+counting more.
 """
 
 from __future__ import annotations

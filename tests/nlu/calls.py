@@ -81,5 +81,5 @@ class HashingEmbedder:
         return self.encode(texts)
 
 
-GREETING = ("agent", "Thank you for calling Acme, my name is Anna, how can I help you today? This call is recorded.")
+GREETING = ("agent", "Thank you for calling Acme, my name is Anna, how can I help you today?")
 GOODBYE = ("agent", "Is there anything else? Thank you for calling, have a nice day, goodbye.")

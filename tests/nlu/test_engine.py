@@ -258,6 +258,7 @@ def test_a_whole_ordinary_call_raises_nothing() -> None:
 
     ordinary = call(
         GREETING,
+        ("agent", "Before we start, this call is recorded for training."),
         ("customer", "Hi, I'd like to know when my order will arrive. It's order four two one."),
         ("agent", "Sure, can I take your name and postcode please?"),
         ("customer", "It's Tom Miller and the postcode is B S one two A B."),
