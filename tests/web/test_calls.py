@@ -165,7 +165,8 @@ def test_every_view_of_a_call_is_in_the_audit_log(cast: Any) -> None:
 
 
 def test_an_alert_shows_its_evidence_and_its_moment(cast: Any) -> None:
-    call = understood_call(Story(alerts=({**Story().alerts[0], "listen_first": True},)), team=cast.team_a, agent=cast.agent)
+    story = Story(alerts=({**Story().alerts[0], "listen_first": True},))
+    call = understood_call(story, team=cast.team_a, agent=cast.agent)
     alert = call.alerts.get()
     html = signed_in(cast.supervisor).get(f"/calls/{call.pk}/").content.decode()
     for said in (alert.quote, "Listen first", "close to", f'data-jump="{alert.start_ms}"', "churn-cancel"):
