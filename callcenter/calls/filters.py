@@ -83,7 +83,7 @@ class CallQuery:
         batch = None
         if params.get("batch"):
             try:
-                batch = uuid.UUID(params["batch"])
+                batch = uuid.UUID(str(params["batch"]))
             except ValueError:
                 problems.append("That batch is not known.")
         return cls(

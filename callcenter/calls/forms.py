@@ -43,8 +43,9 @@ class BatchForm(forms.Form):
         label="Agent's channel",
         help_text="For recordings with one party on each channel.",
     )
-    files = MultipleFileField(required=False)
-    manifest = forms.FileField(required=False)
+    # Empty files pass here: they get a row that says so, and the others go on. (Forms keep uploads as `files`, too.)
+    files = MultipleFileField(required=False, allow_empty_file=True)  # type: ignore[assignment]
+    manifest = forms.FileField(required=False, allow_empty_file=True)
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.postgres.search import SearchHeadline, SearchQuery
 from django.db.models import CharField, Count, Exists, F, FloatField, OuterRef, Q, QuerySet, Subquery, Value
@@ -95,7 +95,7 @@ def calls_page(
         )
         .defer("recording__info", "insight__document", "transcript__mapping", "transcript__warnings")
     )
-    page = paginate(rows, SORTS[sort][1], after=after, before=before, size=size)
+    page: Page[Call] = paginate(cast(Any, rows), SORTS[sort][1], after=after, before=before, size=size)
     return CallsPage(
         page=page,
         count=calls.values("pk")[: COUNT_LIMIT + 1].count(),

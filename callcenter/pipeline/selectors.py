@@ -116,18 +116,18 @@ def throughput(user: User) -> dict[str, Any]:
     now = timezone.localtime().replace(minute=0, second=0, microsecond=0)
     hours = [now - timedelta(hours=back) for back in range(23, -1, -1)]
     seconds = list(done.values_list("seconds", "call__recording__duration_ms")[:500])
-    spent: Counter[str] = Counter()
+    spent: dict[str, float] = {}
     for stages, _ in seconds:
         for stage, value in (stages or {}).items():
             if isinstance(value, int | float):
-                spent[stage] += value
+                spent[stage] = spent.get(stage, 0.0) + value
     audio_seconds = sum(ms for _, ms in seconds) / 1000
     return {
         **total,
         "hours": [{"label": f"{hour:%H}:00", "calls": counts.get(hour, 0)} for hour in hours],
         "stages": [
             {"stage": stage, "seconds": value, "factor": value / audio_seconds if audio_seconds else None}
-            for stage, value in spent.most_common()
+            for stage, value in sorted(spent.items(), key=lambda item: -item[1])
         ],
     }
 

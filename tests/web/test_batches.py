@@ -85,7 +85,7 @@ def test_no_file_name_leaves_its_row(path: str, cast: Any, tmp_path: Any) -> Non
 
 def test_each_row_shows_how_it_ended_and_why(cast: Any) -> None:
     client = signed_in(cast.supervisor)
-    files = [wav("good.wav"), SimpleUploadedFile("text.wav", b"hello " * 99)]
+    files = [wav("good.wav"), SimpleUploadedFile("text.wav", b"hello " * 99), SimpleUploadedFile("empty.wav", b"")]
     client.post("/batches/new", {"team": cast.team_a.pk, "files": files})
     batch = Batch.objects.get()
     addresses = f"/batches/{batch.pk}/"
@@ -94,7 +94,7 @@ def test_each_row_shows_how_it_ended_and_why(cast: Any) -> None:
         process_row(row.pk)
     html = client.get(addresses).content.decode()
     states = dict(batch.rows.values_list("filename", "state"))
-    assert states == {"good.wav": "done", "text.wav": "refused", "again.wav": "duplicate"}
+    assert states == {"good.wav": "done", "text.wav": "refused", "empty.wav": "refused", "again.wav": "duplicate"}
     for row in batch.rows.exclude(reason=""):
         assert row.reason in html
     call = batch.rows.get(filename="good.wav").call
