@@ -7,7 +7,7 @@ from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
-from ninja.errors import ValidationError
+from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from callcenter.api.auth import AUTH
 from callcenter.api.routers import alerts, calls, health, recordings, runs
@@ -49,6 +49,19 @@ def on_known_error(request: HttpRequest, error: Any) -> HttpResponse:
 def on_not_found(request: HttpRequest, error: Any) -> HttpResponse:
     """Absent and not visible look alike."""
     return api.create_response(request, {"code": "not_found", "message": "There is no such thing."}, status=404)
+
+
+@api.exception_handler(AuthenticationError)
+def on_nobody(request: HttpRequest, error: Any) -> HttpResponse:
+    """No token and no session, or one that is not valid (any more); which of them is not said."""
+    problem = {"code": "unauthorised", "message": "A valid token is needed: Authorization: Bearer cc_…"}
+    return api.create_response(request, problem, status=401)
+
+
+@api.exception_handler(HttpError)
+def on_unreadable(request: HttpRequest, error: Any) -> HttpResponse:
+    """A body that is not what its content type says, above all."""
+    return api.create_response(request, {"code": "bad_request", "message": error.message}, status=error.status_code)
 
 
 @api.exception_handler(ValidationError)

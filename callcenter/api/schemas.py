@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from ninja import Schema
+from pydantic import AfterValidator
+
+
+def _storable(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("holds a NUL character")
+    return text
+
+
+#: Text that the database takes; the NUL character, which it does not, is answered with 422.
+Text = Annotated[str, AfterValidator(_storable)]
 
 
 class Problem(Schema):
@@ -80,7 +91,7 @@ class AlertPage(Schema):
 
 
 class Dismissal(Schema):
-    reason: str
+    reason: Text
 
 
 class RunOut(Schema):

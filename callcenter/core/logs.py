@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import traceback
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -24,6 +27,41 @@ def configure() -> None:
     )
 
 
+def without_values(logger: Any, method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Turn an exception into its class and the places it passed; its message and the local variables stay out.
+
+    Both may hold what was said: a database error quotes the row that it refused. Celery puts the message into its
+    own line as well, so that line is written anew.
+    """
+    found = event.pop("exc_info", None)
+    if isinstance(found, BaseException):
+        error: BaseException | None = found
+    else:
+        error = (found if isinstance(found, tuple) else sys.exc_info())[1] if found else None
+    task = getattr(event.get("_record"), "data", None)
+    if error is not None and isinstance(task, dict) and {"name", "id"} <= set(task):
+        event["event"] = f"Task {task['name']}[{task['id']}] raised {type(error).__name__}"
+    if error is not None:
+        event["exception"] = "\n".join(_places(error))
+    return event
+
+
+def _places(error: BaseException) -> list[str]:
+    lines: list[str] = []
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        for frame in traceback.extract_tb(error.__traceback__)[-20:]:
+            lines.append(f"  {'/'.join(Path(frame.filename).parts[-3:])}:{frame.lineno} in {frame.name}")
+        lines.append(f"{type(error).__module__}.{type(error).__qualname__}")
+        following = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        if following is None:
+            break
+        error = following
+        lines.append("because of")
+    return lines
+
+
 def logging_config(*, level: str, as_json: bool) -> dict[str, Any]:
     """Return the dictConfig for Django and Celery: one line per event on standard error."""
     renderer: Any = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=False)
@@ -34,7 +72,7 @@ def logging_config(*, level: str, as_json: bool) -> dict[str, Any]:
             "line": {
                 "()": structlog.stdlib.ProcessorFormatter,
                 "foreign_pre_chain": _SHARED,
-                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+                "processors": [without_values, structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
             }
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},

@@ -48,7 +48,8 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 def _problem(request: HttpRequest, status: int, title: str, text: str) -> HttpResponse:
     if request.path.startswith("/api/"):
-        return JsonResponse({"detail": title}, status=status)
+        code = {400: "bad_request", 403: "forbidden", 404: "not_found"}.get(status, "error")
+        return JsonResponse({"code": code, "message": f"{title}."}, status=status)
     context = {"status": status, "title": title, "text": text}
     return render(request, "problem.html", context, status=status)
 
@@ -75,5 +76,5 @@ def broke(request: HttpRequest) -> HttpResponse:
     from django.template.loader import render_to_string
 
     if request.path.startswith("/api/"):
-        return JsonResponse({"detail": "Server error"}, status=500)
+        return JsonResponse({"code": "server_error", "message": "Something broke on our side."}, status=500)
     return HttpResponse(render_to_string("500.html"), status=500)

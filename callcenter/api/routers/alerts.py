@@ -11,7 +11,7 @@ from pydantic import Field
 
 from callcenter.accounts.models import Role, User
 from callcenter.api.paging import page
-from callcenter.api.schemas import AlertOut, AlertPage, Dismissal, Problem
+from callcenter.api.schemas import AlertOut, AlertPage, Dismissal, Problem, Text
 from callcenter.core.errors import CallcenterError
 from callcenter.insights import services
 from callcenter.insights.models import Alert
@@ -22,9 +22,9 @@ router = Router(tags=["alerts"])
 class AlertQuery(Schema):
     """Filters; all may be combined."""
 
-    status: str = ""
-    category: str = ""
-    severity: str = ""
+    status: Text = ""
+    category: Text = ""
+    severity: Text = ""
     call: UUID | None = None
     cursor: str | None = None
     limit: int = Field(default=50, ge=1, le=500)

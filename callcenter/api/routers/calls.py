@@ -16,7 +16,7 @@ from pydantic import Field
 from callcenter.accounts.models import Role, User
 from callcenter.api import subtitles
 from callcenter.api.paging import page
-from callcenter.api.schemas import CallPage, CallSummary, Problem, RunOut
+from callcenter.api.schemas import CallPage, CallSummary, Problem, RunOut, Text
 from callcenter.calls.models import Call, Turn
 from callcenter.calls.services.parties import swap_parties
 from callcenter.calls.services.transcripts import current_document
@@ -31,14 +31,14 @@ router = Router(tags=["calls"])
 class CallQuery(Schema):
     """Filters; all may be combined."""
 
-    q: str = ""
-    team: str = ""
-    queue: str = ""
-    agent: str = ""
-    intent: str = ""
-    direction: str = ""
-    external_id: str = ""
-    customer_ref: str = ""
+    q: Text = ""
+    team: Text = ""
+    queue: Text = ""
+    agent: Text = ""
+    intent: Text = ""
+    direction: Text = ""
+    external_id: Text = ""
+    customer_ref: Text = ""
     start: datetime | None = None
     end: datetime | None = None
     cursor: str | None = None
@@ -82,7 +82,7 @@ def get_transcript(request: HttpRequest, call_id: UUID) -> dict[str, Any]:
     return _document(request, call_id)
 
 
-@router.get("/{uuid:call_id}/transcript.{fmt}", include_in_schema=True)
+@router.get("/{uuid:call_id}/transcript.{fmt}", response={200: None, 404: Problem, 409: Problem, 422: Problem})
 def get_transcript_as(request: HttpRequest, call_id: UUID, fmt: Literal["srt", "vtt", "txt", "json"]) -> HttpResponse:
     """Return the transcript as SubRip, WebVTT, plain text or JSON."""
     document = _document(request, call_id)

@@ -11,7 +11,7 @@ from ninja import File, Form, Router, Schema, Status
 from ninja.files import UploadedFile
 
 from callcenter.accounts.models import Role, Team, User
-from callcenter.api.schemas import Problem, RecordingRow
+from callcenter.api.schemas import Problem, RecordingRow, Text
 from callcenter.calls.models import Batch, BatchRow, IdempotencyKey
 from callcenter.calls.services import batches
 from callcenter.core.errors import CallcenterError
@@ -22,16 +22,16 @@ router = Router(tags=["recordings"])
 class RecordingForm(Schema):
     """What may be said of a recording; all of it optional but the team where the user has several."""
 
-    team: str = ""
-    agent: str = ""
-    queue: str = ""
-    direction: str = ""
-    started_at: str = ""
-    customer_ref: str = ""
-    external_id: str = ""
-    language: str = ""
-    num_speakers: str = ""
-    agent_channel: str = ""
+    team: Text = ""
+    agent: Text = ""
+    queue: Text = ""
+    direction: Text = ""
+    started_at: Text = ""
+    customer_ref: Text = ""
+    external_id: Text = ""
+    language: Text = ""
+    num_speakers: Text = ""
+    agent_channel: Text = ""
 
 
 @router.post("", response={202: RecordingRow, 200: RecordingRow, 403: Problem, 409: Problem, 422: Problem})
@@ -72,7 +72,7 @@ def send_recording(
     return Status(202, _row(row))
 
 
-@router.get("/{row_id}", response={200: RecordingRow, 404: Problem})
+@router.get("/{row_id}", response={200: RecordingRow, 404: Problem, 422: Problem})
 def recording_row(request: HttpRequest, row_id: int) -> RecordingRow:
     """Return how one sent recording stands."""
     visible = Batch.objects.visible_to(request.user)  # type: ignore[arg-type]

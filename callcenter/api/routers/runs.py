@@ -12,7 +12,7 @@ from pydantic import Field
 from callcenter.accounts.models import Role, User
 from callcenter.api.paging import page
 from callcenter.api.routers.calls import run_out
-from callcenter.api.schemas import Problem, RunOut, RunPage
+from callcenter.api.schemas import Problem, RunOut, RunPage, Text
 from callcenter.core.errors import CallcenterError
 from callcenter.pipeline import services
 from callcenter.pipeline.models import Run
@@ -23,7 +23,7 @@ router = Router(tags=["runs"])
 class RunQuery(Schema):
     """Filters; all may be combined."""
 
-    state: str = ""
+    state: Text = ""
     call: UUID | None = None
     cursor: str | None = None
     limit: int = Field(default=50, ge=1, le=500)
