@@ -90,9 +90,11 @@ def main() -> int:
                 page.on("pageerror", lambda error, s=seen: problems.append({"page": s["page"], "problem": str(error)}))
                 page.on(
                     "console",
-                    lambda message, s=seen: problems.append({"page": s["page"], "problem": message.text})
-                    if message.type == "error" and "404" not in message.text
-                    else None,
+                    lambda message, s=seen: (
+                        problems.append({"page": s["page"], "problem": message.text})
+                        if message.type == "error" and "404" not in message.text
+                        else None
+                    ),
                 )
                 seen["page"] = "sign-in"
                 page.goto(f"{options.url}/accounts/login/")

@@ -9,7 +9,6 @@ from celery.signals import setup_logging
 from django.conf import settings
 from kombu import Queue
 
-
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "callcenter.settings.dev")
 
 app = Celery("callcenter")

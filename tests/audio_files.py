@@ -14,9 +14,7 @@ def pulses(seconds: float, *, rate: int = 8000, pitch: float = 140.0, seed: int 
     generator = np.random.default_rng(seed)
     t = np.arange(int(seconds * rate)) / rate
     voice = sum(np.sin(2 * np.pi * pitch * k * t + generator.uniform(0, 6)) / k for k in range(1, 12))
-    gate = (np.sin(2 * np.pi * 0.7 * t + generator.uniform(0, 6)) > -0.2) * (
-        0.6 + 0.4 * np.sin(2 * np.pi * 4 * t)
-    )
+    gate = (np.sin(2 * np.pi * 0.7 * t + generator.uniform(0, 6)) > -0.2) * (0.6 + 0.4 * np.sin(2 * np.pi * 4 * t))
     return (0.1 * voice * gate).astype(np.float32)
 
 

@@ -278,9 +278,11 @@ class RunFactory(DjangoModelFactory):
     started_at = factory.LazyFunction(lambda: timezone.now() - timedelta(seconds=40))
     finished_at = factory.LazyAttribute(lambda run: timezone.now() if run.state in Run.ENDED else None)
     seconds = factory.LazyAttribute(
-        lambda run: {"decode": 0.4, "transcribe": 6.2, "assemble": 0.1, "understand": 0.8}
-        if run.state == Run.State.DONE
-        else {}
+        lambda run: (
+            {"decode": 0.4, "transcribe": 6.2, "assemble": 0.1, "understand": 0.8}
+            if run.state == Run.State.DONE
+            else {}
+        )
     )
 
 

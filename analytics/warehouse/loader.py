@@ -167,9 +167,7 @@ def _apply(connection: Connection, documents: Sequence[CallDocument], *, force: 
     changed = [
         document
         for document in documents
-        if force
-        or document.call_id not in standing
-        or standing[document.call_id][0] != digests[document.call_id]
+        if force or document.call_id not in standing or standing[document.call_id][0] != digests[document.call_id]
     ]
     if not changed:
         return 0
@@ -199,9 +197,7 @@ def _remove(connection: Connection, call_ids: Sequence[uuid.UUID]) -> int:
     return len(standing)
 
 
-def _lock_calls(
-    connection: Connection, call_ids: Sequence[uuid.UUID]
-) -> dict[uuid.UUID, tuple[str, rollups.Group]]:
+def _lock_calls(connection: Connection, call_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, tuple[str, rollups.Group]]:
     """Lock the calls and return, of those that exist, the document's digest and the group that counts
     them.
     """

@@ -89,9 +89,7 @@ def headline_with_previous(db: Database, flt: CallFilter) -> HeadlineChange:
     return HeadlineChange(now, headline(db, earlier), earlier.start, earlier.end)
 
 
-def calls_over_time(
-    db: Database, flt: CallFilter, bucket: Bucket = "day", tz: str = "UTC"
-) -> list[BucketRow]:
+def calls_over_time(db: Database, flt: CallFilter, bucket: Bucket = "day", tz: str = "UTC") -> list[BucketRow]:
     """Return the figures of every hour, day, week or month of the period on the clock of `tz`, empty ones
     included.
 
@@ -115,9 +113,7 @@ def calls_over_time(
     ]  # fmt: skip
 
 
-def sentiment_over_time(
-    db: Database, flt: CallFilter, bucket: Bucket = "day", tz: str = "UTC"
-) -> list[SentimentRow]:
+def sentiment_over_time(db: Database, flt: CallFilter, bucket: Bucket = "day", tz: str = "UTC") -> list[SentimentRow]:
     """Return the mood of every bucket: mean scores by party and the number of negative, neutral and positive
     calls.
 

@@ -38,9 +38,7 @@ def recompute(connection: Connection, groups: Collection[Group]) -> None:
     if not groups:
         return
     pairs = sorted(groups)
-    connection.execute(
-        delete(rollup_hour).where(tuple_(rollup_hour.c.hour_at, rollup_hour.c.team_id).in_(pairs))
-    )
+    connection.execute(delete(rollup_hour).where(tuple_(rollup_hour.c.hour_at, rollup_hour.c.team_id).in_(pairs)))
     _insert(connection, tuple_(fact_call.c.hour_at, fact_call.c.team_id).in_(pairs))
 
 

@@ -123,8 +123,7 @@ def _write(connection: Connection, table: Table, wanted: Mapping[Any, Mapping[st
     """Upsert only what differs: loaders that agree on the names never wait for each other's row locks."""
     (key,) = table.primary_key.columns
     standing = {
-        row[key.name]: dict(row)
-        for row in connection.execute(select(table).where(key.in_(list(wanted)))).mappings()
+        row[key.name]: dict(row) for row in connection.execute(select(table).where(key.in_(list(wanted)))).mappings()
     }
     missing = [dict(row) for value, row in sorted(wanted.items()) if standing.get(value) != row]
     if not missing:

@@ -143,9 +143,7 @@ def _between(
 def _rollup(conditions: Sequence[ColumnElement[bool]]) -> Select[Any]:
     columns = rollup_hour.c
     measures = [columns[name].label(name) for name in ROW]
-    return select(columns.hour_at.label("at"), *(columns[name] for name in _SHARED), *measures).where(
-        *conditions
-    )
+    return select(columns.hour_at.label("at"), *(columns[name] for name in _SHARED), *measures).where(*conditions)
 
 
 def _facts(conditions: Sequence[ColumnElement[bool]]) -> Select[Any]:
@@ -170,8 +168,6 @@ def _whole_hours(time_zone: str) -> bool:
     local ones.
     """
     where = zone(time_zone)
-    months = (
-        dt.datetime(year, month, 15, tzinfo=dt.UTC) for year in range(1970, 2041) for month in range(1, 13)
-    )
+    months = (dt.datetime(year, month, 15, tzinfo=dt.UTC) for year in range(1970, 2041) for month in range(1, 13))
     offsets = (moment.astimezone(where).utcoffset() or dt.timedelta() for moment in months)
     return all(offset % _HOUR == dt.timedelta() for offset in offsets)

@@ -177,9 +177,7 @@ class FactTurn(Base):
 
     __tablename__ = "fact_turn"
 
-    call_id: Mapped[uuid.UUID] = mapped_column(
-        ForeignKey(FactCall.call_id, ondelete="CASCADE"), primary_key=True
-    )
+    call_id: Mapped[uuid.UUID] = mapped_column(ForeignKey(FactCall.call_id, ondelete="CASCADE"), primary_key=True)
     turn_index: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     party: Mapped[Words]
     start_ms: Mapped[Ms]
@@ -194,9 +192,7 @@ class FactAlert(Base):
 
     __tablename__ = "fact_alert"
 
-    call_id: Mapped[uuid.UUID] = mapped_column(
-        ForeignKey(FactCall.call_id, ondelete="CASCADE"), primary_key=True
-    )
+    call_id: Mapped[uuid.UUID] = mapped_column(ForeignKey(FactCall.call_id, ondelete="CASCADE"), primary_key=True)
     alert_id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True)
     category: Mapped[Words]
     severity: Mapped[Words]
@@ -217,9 +213,7 @@ class FactCallIntent(Base):
 
     __tablename__ = "fact_call_intent"
 
-    call_id: Mapped[uuid.UUID] = mapped_column(
-        ForeignKey(FactCall.call_id, ondelete="CASCADE"), primary_key=True
-    )
+    call_id: Mapped[uuid.UUID] = mapped_column(ForeignKey(FactCall.call_id, ondelete="CASCADE"), primary_key=True)
     intent: Mapped[Words] = mapped_column(ForeignKey(DimIntent.intent), primary_key=True)
     probability: Mapped[Score]
     is_primary: Mapped[bool]

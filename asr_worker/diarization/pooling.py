@@ -97,7 +97,7 @@ def embed(
             _finish(networks, out, held, [i for i in held if ends[i] < centres[0] - 3])
             near = np.flatnonzero((firsts <= centres[-1] + 3) & (ends >= centres[0] - 3))
             if len(near):
-                weights = np.stack([_at(voices[i], centres) for i in near])
+                weights = np.stack([_at(voices[int(i)], centres) for i in near])
                 sums, squares = weights @ frames, weights @ (frames * frames)
                 for row, i in enumerate(near):
                     held.setdefault(int(i), _Sums()).add(weights[row], sums[row], squares[row])

@@ -13,9 +13,7 @@ class TokenForm(forms.Form):
     name = forms.CharField(
         max_length=120,
         label="What is it for?",
-        widget=forms.TextInput(
-            attrs={"class": "form-control", "placeholder": "Telephone system, nightly export …"}
-        ),
+        widget=forms.TextInput(attrs={"class": "form-control", "placeholder": "Telephone system, nightly export …"}),
     )
     days = forms.ChoiceField(
         choices=LIFETIMES,

@@ -45,7 +45,7 @@ class User(AbstractUser):
     role = models.CharField(max_length=12, choices=Role.choices, default=Role.AGENT)
     teams = models.ManyToManyField(Team, blank=True, related_name="members")
     display_name = models.CharField(max_length=150, blank=True)
-    objects: ClassVar[UserManager[User]] = UserManager()  # type: ignore[misc]
+    objects: ClassVar[UserManager[User]] = UserManager()  # type: ignore[misc,assignment]
 
     def __str__(self) -> str:
         return self.name

@@ -47,9 +47,7 @@ def token_create(request: HttpRequest) -> HttpResponse:
         return _page(request, form, status=400)
     days = int(form.cleaned_data["days"])
     expires_at = timezone.now() + timedelta(days=days) if days else None
-    token, secret = ApiToken.issue(
-        user=person(request), name=form.cleaned_data["name"], expires_at=expires_at
-    )
+    token, secret = ApiToken.issue(user=person(request), name=form.cleaned_data["name"], expires_at=expires_at)
     audit.record("token.create", token, request=request)
     return _page(request, TokenForm(), secret=secret)
 

@@ -108,17 +108,13 @@ DOWNLOADS = (("Text", ".txt"), ("Subtitles (SRT)", ".srt"), ("Subtitles (WebVTT)
 def _turns(call: Call, document: dict[str, Any], alerts: list[Alert], total: int) -> list[TurnView]:
     if call.transcript_id is None:
         return []
-    evidence = {
-        word_id for alert in alerts if alert.status != Alert.Status.DISMISSED for word_id in alert.word_ids
-    }
+    evidence = {word_id for alert in alerts if alert.status != Alert.Status.DISMISSED for word_id in alert.word_ids}
     moods = {item["turn"]: item for item in document.get("sentiment", {}).get("turns", [])}
     labels = intent_labels()
     decided: dict[int, list[str]] = {}
     for intent in document.get("intents", []):
         for index in intent.get("turns", []):
-            decided.setdefault(index, []).append(
-                labels.get(intent["name"]) or intent["name"].replace("_", " ")
-            )
+            decided.setdefault(index, []).append(labels.get(intent["name"]) or intent["name"].replace("_", " "))
     found = []
     for turn in call.turns.filter(transcript=call.transcript_id).order_by("index"):
         words = [
@@ -246,7 +242,5 @@ def _player_data(
             {"party": item["party"], "at": (item["start_ms"] + item["end_ms"]) // 2, "score": item["score"]}
             for item in document.get("sentiment", {}).get("turns", [])
         ],
-        "alerts": [
-            {"start": a.start_ms, "end": a.end_ms, "category": a.get_category_display()} for a in alerts
-        ],
+        "alerts": [{"start": a.start_ms, "end": a.end_ms, "category": a.get_category_display()} for a in alerts],
     }

@@ -157,9 +157,7 @@ class CallQuery:
             where &= {
                 "negative": Q(insight__sentiment__lte=NEGATIVE_AT_MOST),
                 "positive": Q(insight__sentiment__gte=POSITIVE_AT_LEAST),
-                "neutral": Q(
-                    insight__sentiment__gt=NEGATIVE_AT_MOST, insight__sentiment__lt=POSITIVE_AT_LEAST
-                ),
+                "neutral": Q(insight__sentiment__gt=NEGATIVE_AT_MOST, insight__sentiment__lt=POSITIVE_AT_LEAST),
             }[self.mood]
         if self.category or self.alerts:
             alerts = Alert.objects.filter(call=OuterRef("pk"))

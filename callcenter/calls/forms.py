@@ -34,9 +34,7 @@ class BatchForm(forms.Form):
     agent = forms.ModelChoiceField(
         User.objects.none(), required=False, empty_label="Not known", to_field_name="username"
     )
-    direction = forms.ChoiceField(
-        choices=Call.Direction.choices, initial=Call.Direction.UNKNOWN, required=False
-    )
+    direction = forms.ChoiceField(choices=Call.Direction.choices, initial=Call.Direction.UNKNOWN, required=False)
     agent_channel = forms.ChoiceField(
         choices=[("", "First (left)"), ("1", "Second (right)")],
         required=False,
@@ -56,9 +54,7 @@ class BatchForm(forms.Form):
             fields["team"].initial = teams.first()
             fields["team"].empty_label = None
         fields["queue"].queryset = Queue.objects.all()
-        fields["agent"].queryset = User.objects.filter(
-            role=Role.AGENT, teams__in=teams, is_active=True
-        ).distinct()
+        fields["agent"].queryset = User.objects.filter(role=Role.AGENT, teams__in=teams, is_active=True).distinct()
         for name, field in fields.items():
             chooses = isinstance(field.widget, forms.Select)
             field.widget.attrs["class"] = "form-select" if chooses else "form-control"

@@ -84,9 +84,7 @@ class Call(models.Model):
     source = models.CharField(max_length=12, default="web")
     filename = models.CharField(max_length=255, blank=True)
     parties_swapped = models.BooleanField(default=False)
-    transcript = models.ForeignKey(
-        "Transcript", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
-    )
+    transcript = models.ForeignKey("Transcript", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     created_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -250,9 +248,7 @@ class BatchRow(models.Model):
     state = models.CharField(max_length=10, choices=State.choices, default=State.RECEIVED, db_index=True)
     reason = models.CharField(max_length=500, blank=True)
     code = models.CharField(max_length=40, blank=True)
-    call = models.ForeignKey(
-        Call, null=True, blank=True, on_delete=models.SET_NULL, related_name="batch_rows"
-    )
+    call = models.ForeignKey(Call, null=True, blank=True, on_delete=models.SET_NULL, related_name="batch_rows")
     claimed_at = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)

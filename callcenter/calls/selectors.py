@@ -70,9 +70,7 @@ def matching(calls: CallQuerySet, query: CallQuery) -> CallQuerySet:
         turns = Turn.objects.filter(
             call=OuterRef("pk"), transcript=OuterRef("transcript_id"), search=search_query(query.q)
         )
-        by_reference = (
-            Q(external_id__iexact=query.q) | Q(customer_ref__iexact=query.q) | Q(filename__icontains=query.q)
-        )
+        by_reference = Q(external_id__iexact=query.q) | Q(customer_ref__iexact=query.q) | Q(filename__icontains=query.q)
         calls = calls.filter(Q(Exists(turns)) | by_reference)
     return calls
 
@@ -115,9 +113,7 @@ def snippets(call_ids: Iterable[Any], text: str) -> dict[Any, list[Snippet]]:
         min_words=12,
     )
     turns = (
-        Turn.objects.filter(
-            call__in=list(call_ids), transcript=F("call__transcript"), search=search_query(text)
-        )
+        Turn.objects.filter(call__in=list(call_ids), transcript=F("call__transcript"), search=search_query(text))
         .order_by("call", "index")
         .only("call_id", "index", "party", "start_ms")
         .annotate(headline=headline)
@@ -157,14 +153,10 @@ def choices(user: User) -> Choices:
     agents: list[User] = []
     if not user.is_agent:
         agents = list(
-            User.objects.filter(role=Role.AGENT, teams__in=teams)
-            .distinct()
-            .order_by("display_name", "username")
+            User.objects.filter(role=Role.AGENT, teams__in=teams).distinct().order_by("display_name", "username")
         )
     labels = intent_labels()
-    seen = (
-        Call.objects.visible_to(user).filter(insight__isnull=False).values_list("insight__intent", flat=True)
-    )
+    seen = Call.objects.visible_to(user).filter(insight__isnull=False).values_list("insight__intent", flat=True)
     names = sorted(set(seen.distinct()), key=lambda name: labels.get(name, name))
     return Choices(
         teams=teams,

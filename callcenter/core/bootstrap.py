@@ -148,7 +148,8 @@ def pip_settings() -> dict[str, str]:
 
 def without(names: frozenset[str], constraints: str) -> tuple[str, str]:
     """The pinned lines (with their hashes) of everything else, and those of `names`."""
-    kept, apart = [], []
+    kept: list[str] = []
+    apart: list[str] = []
     for block in re.split(r"^(?=\S)", constraints, flags=re.MULTILINE):
         (apart if re.split(r"[=\[ ]", block, maxsplit=1)[0].lower() in names else kept).append(block)
     return "".join(kept), "".join(apart)
@@ -161,7 +162,15 @@ def install_packages() -> None:
         (needed, optional), without(COMPILED, (ROOT / "constraints/all.txt").read_text()), strict=True
     ):
         path.write_text(text)
-    pip = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--require-hashes"]
+    pip: list[str | Path] = [
+        PYTHON,
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--quiet",
+        "--require-hashes",
+    ]
     uv: list[str | Path] = [VENV / "bin" / "uv", "pip", "install", "--python", PYTHON, "--require-hashes"]
     try:
         if not (VENV / "bin" / "uv").exists():
@@ -204,7 +213,15 @@ def npm_command() -> list[str]:
     answer_path = subprocess.run([PYTHON, "-c", find], capture_output=True, text=True).stdout.strip()
     if not answer_path:
         say("Node is missing or old: installing it as a Python package")
-        pip = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--require-hashes"]
+        pip: list[str | Path] = [
+            PYTHON,
+            "-m",
+            "pip",
+            "install",
+            "--disable-pip-version-check",
+            "--quiet",
+            "--require-hashes",
+        ]
         run(*pip, "-r", ROOT / "constraints" / "nodejs.txt", quiet=True)
         answer_path = subprocess.run([PYTHON, "-c", find], capture_output=True, text=True).stdout.strip()
     folder = Path(answer_path)
@@ -330,7 +347,7 @@ def lint() -> int:
         ("ruff", "-m", "ruff", "check", "."),
         ("ruff format", "-m", "ruff", "format", "--check", "."),
         ("mypy", "-m", "mypy"),
-        ("djlint", "-m", "djlint", "--check", "--lint", "templates"),
+        ("djlint", "-m", "djlint", "--lint", "templates"),
         ("import contracts", "-c", "import sys; from importlinter.cli import lint_imports_command as c; sys.exit(c())"),
     )
     failed = []

@@ -76,9 +76,7 @@ def seed_people() -> list[SignIn]:
                 User.objects.filter(pk=user.pk).update(is_staff=True, is_superuser=True)
         _team("Outside samples")
     first_agent = min(people)
-    signins.append(
-        SignIn("supervisor", "supervisor", "dashboards, all calls of the three teams, alerts, uploads")
-    )
+    signins.append(SignIn("supervisor", "supervisor", "dashboards, all calls of the three teams, alerts, uploads"))
     signins.append(SignIn(first_agent, "agent", "own calls and own figures only"))
     signins.append(SignIn("operator", "model operator", "queues, workers, failures; no conversations"))
     signins.append(SignIn("compliance", "compliance officer", "every team, audit log"))
@@ -107,9 +105,7 @@ def file_calls(rows: list[dict[str, Any]], *, extra: list[Path]) -> Batch:
     for path in extra:
         meta = {"team": "outside-samples", "external_id": f"SAMPLE-{path.stem}", "num_speakers": 2}
         with path.open("rb") as stream:
-            batches.add_file(
-                batch=batch, filename=f"pyannote-audio-{path.name}", stream=stream, metadata=meta
-            )
+            batches.add_file(batch=batch, filename=f"pyannote-audio-{path.name}", stream=stream, metadata=meta)
     return batches.close_batch(batch=batch)
 
 

@@ -217,7 +217,7 @@ def check_decoding() -> Finding:
                 out.mux(stream.encode(piece))
             out.mux(stream.encode(None))
         buffer.seek(0)
-        with av.open(buffer) as source:
+        with av.open(buffer, "r") as source:
             heard = np.concatenate([frame.to_ndarray().ravel() for frame in source.decode(audio=0)])
     except Exception as error:
         return failure("decoding", f"audio cannot be decoded: {_first_line(error)}", cure)

@@ -39,8 +39,7 @@ def config() -> dict[str, Any]:
     intents = list(Intent.objects.filter(enabled=True))
     if intents:
         document["intents"] = [
-            {"name": i.name, "label": i.label, "description": i.description, "examples": i.examples}
-            for i in intents
+            {"name": i.name, "label": i.label, "description": i.description, "examples": i.examples} for i in intents
         ]
     rules = list(Rule.objects.filter(enabled=True))
     if Rule.objects.exists():
@@ -53,7 +52,7 @@ def store_insight(*, call: Call, document: dict[str, Any]) -> Insight:
     sentiment = document["sentiment"]
     with transaction.atomic():
         Call.objects.select_for_update().get(pk=call.pk)
-        transcript = Transcript.objects.get(pk=call.transcript_id)
+        transcript = Transcript.objects.get(pk=str(call.transcript_id))
         insight, _ = Insight.objects.update_or_create(
             call=call,
             defaults={

@@ -54,9 +54,7 @@ def alert_list(request: HttpRequest) -> HttpResponse:
         alerts = alerts.filter(category=query.category)
     if severity:
         alerts = alerts.filter(severity=severity)
-    counts = {
-        row["status"]: row["count"] for row in alerts.order_by().values("status").annotate(count=Count("pk"))
-    }
+    counts = {row["status"]: row["count"] for row in alerts.order_by().values("status").annotate(count=Count("pk"))}
     counts["all"] = sum(counts.values())
     shown = alerts if status == "all" else alerts.filter(status=status)
     page = paginate(

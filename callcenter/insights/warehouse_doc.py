@@ -28,9 +28,7 @@ def load_into_warehouse(call: Call) -> None:
 
 def call_document(call: Call) -> dict[str, Any]:
     """Return the call document, version 1 (see docs/warehouse.md). It holds no transcript text and no quotes."""
-    call = Call.objects.select_related("recording", "team", "queue", "agent", "transcript", "insight").get(
-        pk=call.pk
-    )
+    call = Call.objects.select_related("recording", "team", "queue", "agent", "transcript", "insight").get(pk=call.pk)
     transcript = call.transcript
     insight = getattr(call, "insight", None)
     understood = dict(insight.document) if insight else {}

@@ -75,16 +75,14 @@ class Model(models.Model):
     sha256 = models.CharField(max_length=64, blank=True)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.CANDIDATE)
     training_run = models.ForeignKey(
-        TrainingRun, null=True, blank=True, on_delete=models.PROTECT, related_name="models"
+        TrainingRun, null=True, blank=True, on_delete=models.PROTECT, related_name="trained_models"
     )
     card: Any = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                fields=["status"], condition=models.Q(status="served"), name="one_served_model"
-            )
+            models.UniqueConstraint(fields=["status"], condition=models.Q(status="served"), name="one_served_model")
         ]
 
     def __str__(self) -> str:
@@ -96,9 +94,7 @@ class Evaluation(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     model = models.ForeignKey(Model, on_delete=models.CASCADE, related_name="evaluations")
-    dataset = models.ForeignKey(
-        Dataset, null=True, blank=True, on_delete=models.PROTECT, related_name="evaluations"
-    )
+    dataset = models.ForeignKey(Dataset, null=True, blank=True, on_delete=models.PROTECT, related_name="evaluations")
     data_name = models.CharField(max_length=120)
     normaliser = models.CharField(max_length=40)
     figures: Any = models.JSONField(default=dict)

@@ -58,9 +58,7 @@ class Run(models.Model):
     error_code = models.CharField(max_length=60, blank=True)
     error_message = models.CharField(max_length=500, blank=True)
     error_permanent = models.BooleanField(default=False)
-    transcript = models.ForeignKey(
-        Transcript, null=True, blank=True, on_delete=models.SET_NULL, related_name="runs"
-    )
+    transcript = models.ForeignKey(Transcript, null=True, blank=True, on_delete=models.SET_NULL, related_name="runs")
     seconds: Any = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)

@@ -44,9 +44,7 @@ class WorkerView:
 
 def queues() -> list[dict[str, Any]]:
     """Return how many messages wait in each queue; None where the broker does not answer."""
-    return [
-        {"name": name, "label": label, "waiting": broker.queue_length(name)} for name, label in QUEUES.items()
-    ]
+    return [{"name": name, "label": label, "waiting": broker.queue_length(name)} for name, label in QUEUES.items()]
 
 
 def workers() -> list[WorkerView]:
@@ -63,20 +61,14 @@ def _ask_workers() -> list[WorkerView]:
     from callcenter.celery import app
 
     try:
-        lines: list[dict[str, Any]] = (
-            app.control.broadcast("active_queues", reply=True, timeout=INSPECT_SECONDS) or []
-        )
+        lines: list[dict[str, Any]] = app.control.broadcast("active_queues", reply=True, timeout=INSPECT_SECONDS) or []
         if not lines:
             return []
-        busy: list[dict[str, Any]] = (
-            app.control.broadcast("active", reply=True, timeout=INSPECT_SECONDS) or []
-        )
+        busy: list[dict[str, Any]] = app.control.broadcast("active", reply=True, timeout=INSPECT_SECONDS) or []
     except Exception as error:  # noqa: BLE001 - kombu raises the transport's own errors, of any class
         log.warning("workers_unknown", error=type(error).__name__)
         return []
-    active = {
-        name: len(tasks) for answer in busy for name, tasks in answer.items() if isinstance(tasks, list)
-    }
+    active = {name: len(tasks) for answer in busy for name, tasks in answer.items() if isinstance(tasks, list)}
     found = [
         WorkerView(name=name, queues=[q["name"] for q in served], active=active.get(name, 0), processes=0)
         for answer in lines
@@ -109,9 +101,7 @@ def throughput(user: User) -> dict[str, Any]:
         audio_ms=Sum("call__recording__duration_ms"),
         wait=Avg(F("finished_at") - F("created_at")),
     )
-    by_hour = (
-        done.annotate(hour=TruncHour("finished_at")).order_by("hour").values("hour").annotate(n=Count("pk"))
-    )
+    by_hour = done.annotate(hour=TruncHour("finished_at")).order_by("hour").values("hour").annotate(n=Count("pk"))
     counts = {row["hour"]: row["n"] for row in by_hour}
     now = timezone.localtime().replace(minute=0, second=0, microsecond=0)
     hours = [now - timedelta(hours=back) for back in range(23, -1, -1)]
@@ -144,9 +134,7 @@ def failures(user: User) -> list[dict[str, Any]]:
     found = []
     for group in groups[:FAILURES_SHOWN]:
         runs = failed.filter(error_code=group["error_code"], error_permanent=group["error_permanent"])
-        found.append(
-            {**group, "runs": list(runs.select_related("call").order_by("-finished_at")[:FAILURES_SHOWN])}
-        )
+        found.append({**group, "runs": list(runs.select_related("call").order_by("-finished_at")[:FAILURES_SHOWN])})
     return found
 
 

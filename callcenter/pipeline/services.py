@@ -218,13 +218,9 @@ def fail(run: Run, *, code: str, message: str, permanent: bool, back_to: str) ->
         finished_at=now if give_up else None,
         deadline_at=None,
     )
-    log.warning(
-        "run_failure", run=str(run.pk), code=code, permanent=permanent, failures=failures, gave_up=give_up
-    )
+    log.warning("run_failure", run=str(run.pk), code=code, permanent=permanent, failures=failures, gave_up=give_up)
     if not give_up:
-        task, queue = (
-            ("pipeline.understand", "nlu") if back_to == State.NLU_QUEUED else ("pipeline.advance", "default")
-        )
+        task, queue = ("pipeline.understand", "nlu") if back_to == State.NLU_QUEUED else ("pipeline.advance", "default")
         enqueue(task, queue=queue, countdown=pause + 0.5, run_id=str(run.pk))
 
 

@@ -71,9 +71,7 @@ def _retry(request: HttpRequest, runs: list[Run]) -> None:
         except CallcenterError as error:
             problem = error.message
     if taken:
-        messages.success(
-            request, "One run is in line again." if taken == 1 else f"{taken} runs are in line again."
-        )
+        messages.success(request, "One run is in line again." if taken == 1 else f"{taken} runs are in line again.")
     if problem:
         messages.error(request, problem)
 

@@ -7,13 +7,9 @@ import sys
 from callcenter.settings.base import *  # noqa: F403
 from callcenter.settings.base import ENV, STORAGES
 
-_missing = [
-    name for name in ("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "STORAGE_URL") if not getattr(ENV, name)
-]
+_missing = [name for name in ("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "STORAGE_URL") if not getattr(ENV, name)]
 if _missing:
-    sys.stderr.write(
-        "Production settings need " + ", ".join(_missing) + " in the environment (or NAME_FILE).\n"
-    )
+    sys.stderr.write("Production settings need " + ", ".join(_missing) + " in the environment (or NAME_FILE).\n")
     raise SystemExit(78)
 if len(ENV.SECRET_KEY) < 40:
     sys.stderr.write("SECRET_KEY must have at least 40 characters.\n")

@@ -118,9 +118,7 @@ def test_the_collection_is_small_and_varied_enough() -> None:
 
 
 def test_the_audio_folder_holds_nothing_but_the_manifest_s_recordings() -> None:
-    assert {path.name for path in (demo.FOLDER / "audio").iterdir()} == {
-        demo.audio_path(row).name for row in ROWS
-    }
+    assert {path.name for path in (demo.FOLDER / "audio").iterdir()} == {demo.audio_path(row).name for row in ROWS}
 
 
 def test_only_the_call_that_misses_the_disclosure_lacks_it() -> None:

@@ -37,9 +37,7 @@ def rows(batch: Batch) -> dict[str, tuple[str, str]]:
     return {row.filename: (row.state, row.reason) for row in batch.rows.all()}
 
 
-def test_a_good_recording_becomes_one_call_with_a_run_and_an_audit_event(
-    batch: Batch, work: Any, sent: Any
-) -> None:
+def test_a_good_recording_becomes_one_call_with_a_run_and_an_audit_event(batch: Batch, work: Any, sent: Any) -> None:
     row = add(batch, "one.wav", call_wav())
     batches.close_batch(batch=batch)
     work()
@@ -64,9 +62,7 @@ def test_the_same_audio_twice_is_one_recording_and_one_call(batch: Batch, work: 
     assert batch.rows.get(filename="copy.wav").call == batch.rows.get(filename="one.wav").call
 
 
-def test_the_same_audio_in_two_teams_is_one_recording_and_two_calls(
-    batch: Batch, supervisor: User, work: Any
-) -> None:
+def test_the_same_audio_in_two_teams_is_one_recording_and_two_calls(batch: Batch, supervisor: User, work: Any) -> None:
     other = Team.objects.create(name="Sales", slug="sales")
     supervisor.teams.add(other)
     add(batch, "one.wav", call_wav())
@@ -131,9 +127,7 @@ def test_a_file_over_the_upload_limit_is_refused_without_being_kept(batch: Batch
     assert not list(store().iter_keys("staging"))
 
 
-def test_a_zip_gives_every_file_its_own_row_and_reads_the_manifest_in_it(
-    batch: Batch, work: Any, agent: User
-) -> None:
+def test_a_zip_gives_every_file_its_own_row_and_reads_the_manifest_in_it(batch: Batch, work: Any, agent: User) -> None:
     data = zipped({
         "calls/a.wav": call_wav(seed=1),
         "calls/b.wav": call_wav(seed=2),
@@ -183,9 +177,7 @@ def test_a_zip_with_a_name_that_leaves_its_folder_is_refused(batch: Batch, work:
     assert rows(batch)["evil.zip"][0] == "refused" and "leaves its folder" in rows(batch)["evil.zip"][1]
 
 
-def test_a_manifest_with_a_wrong_column_is_refused_by_name_and_the_files_go_on(
-    batch: Batch, work: Any
-) -> None:
+def test_a_manifest_with_a_wrong_column_is_refused_by_name_and_the_files_go_on(batch: Batch, work: Any) -> None:
     row = batches.add_manifest(batch=batch, filename="manifest.csv", data=b"filename,agnt\na.wav,amy\n")
     add(batch, "a.wav", call_wav())
     batches.close_batch(batch=batch)
@@ -216,9 +208,7 @@ def test_a_manifest_row_without_its_file_is_refused_as_missing(batch: Batch, wor
 def test_a_wrong_value_refuses_its_own_row_and_names_the_value(
     batch: Batch, work: Any, column: str, value: str, says: str
 ) -> None:
-    batches.add_manifest(
-        batch=batch, filename="m.csv", data=f"filename,{column}\na.wav,{value}\nb.wav,\n".encode()
-    )
+    batches.add_manifest(batch=batch, filename="m.csv", data=f"filename,{column}\na.wav,{value}\nb.wav,\n".encode())
     add(batch, "a.wav", call_wav(seed=1))
     add(batch, "b.wav", call_wav(seed=2))
     batches.close_batch(batch=batch)
@@ -257,9 +247,7 @@ def test_a_row_is_worked_on_once_however_often_its_message_comes(batch: Batch) -
     assert Call.objects.count() == 1
 
 
-def test_a_row_whose_worker_died_is_sent_again_and_given_up_after_three_tries(
-    batch: Batch, sent: Any
-) -> None:
+def test_a_row_whose_worker_died_is_sent_again_and_given_up_after_three_tries(batch: Batch, sent: Any) -> None:
     from datetime import timedelta
 
     from django.utils import timezone

@@ -25,9 +25,7 @@ def run_import(*args: str) -> dict[str, Any]:
     return json.loads(out.getvalue())
 
 
-def test_a_folder_is_imported_with_what_its_file_names_say(
-    tmp_path: Path, team: Team, agent: User, work: Any
-) -> None:
+def test_a_folder_is_imported_with_what_its_file_names_say(tmp_path: Path, team: Team, agent: User, work: Any) -> None:
     write(tmp_path / "in" / "amy_20260301T1405_C17.wav", call_wav(seed=1))
     write(tmp_path / "in" / "notes.txt", b"not a recording")
     pattern = r"(?P<agent>\w+?)_(?P<started_at>\d{8}T\d{4})_(?P<external_id>C\d+)"
@@ -58,9 +56,7 @@ def test_a_manifest_in_the_folder_is_used_and_its_missing_file_is_a_refused_row(
     assert Call.objects.get().customer_ref == "K-9"
 
 
-def test_separate_agent_and_caller_files_become_one_stereo_call(
-    tmp_path: Path, team: Team, work: Any
-) -> None:
+def test_separate_agent_and_caller_files_become_one_stereo_call(tmp_path: Path, team: Team, work: Any) -> None:
     root = tmp_path / "harper" / "data"
     write(root / "audio" / "agent" / "abc.wav", wav(pulses(4, pitch=120, seed=1)))
     write(root / "audio" / "caller" / "abc.wav", wav(pulses(3, pitch=210, seed=2)))
@@ -73,11 +69,7 @@ def test_separate_agent_and_caller_files_become_one_stereo_call(
     work()
     call = Call.objects.select_related("recording").get()
     assert call.external_id == "abc" and call.recording.channels == 2 and call.recording.layout == "two_party"
-    assert (
-        call.recording.duration_ms == 4000
-        and call.started_at.year == 2019
-        and call.customer_ref == "speaker 7"
-    )
+    assert call.recording.duration_ms == 4000 and call.started_at.year == 2019 and call.customer_ref == "speaker 7"
     lonely = next(row for row in result["rows"] if row["filename"] == "lonely.wav")
     assert lonely["state"] == "refused" and "caller side is missing" in lonely["reason"]
 

@@ -23,7 +23,20 @@ OTHERS = {
     *("POSTGRES_PASSWORD", "POSTGRES_USER", "POSTGRES_DB", "VALKEY_PASSWORD"),
 }
 # Made when the product runs, or the reader's own.
-MADE = ("var/", "screenshots/", ".venv", "node_modules", ".env", "../", "~", "/", "staging/", "recordings/", "artefacts/", "taken/")
+MADE = (
+    "var/",
+    "screenshots/",
+    ".venv",
+    "node_modules",
+    ".env",
+    "../",
+    "~",
+    "/",
+    "staging/",
+    "recordings/",
+    "artefacts/",
+    "taken/",
+)
 SUFFIXES = {".py", ".md", ".toml", ".txt", ".yml", ".yaml", ".json", ".jsonl", ".html", ".js", ".css", ".cfg", ".ini"}
 
 

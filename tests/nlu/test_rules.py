@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,6 +64,7 @@ def test_a_key_may_stand_once() -> None:
 def test_one_broken_rule_does_not_silence_the_others(tmp_path: Path) -> None:
     rules, problems = compile_leniently([GOOD, {"key": "broken"}])
     assert [r.key for r in rules] == ["a.rule"] and problems
-    found = understand(call(("customer", "I will sue you")), {"rules": [GOOD, {"key": "broken"}], "models_dir": str(tmp_path / "models")})
+    config = {"rules": [GOOD, {"key": "broken"}], "models_dir": str(tmp_path / "models")}
+    found = understand(call(("customer", "I will sue you")), config)
     assert [a["rule_key"] for a in found["alerts"]] == ["a.rule"]
     assert any("rules[1]" in w for w in found["warnings"])

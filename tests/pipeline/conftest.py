@@ -65,8 +65,8 @@ def transcript_artefact(call: Call, *, model: str = "whisper-tiny.en") -> str:
         ),
     )
     document = Transcript(
-        recording=call.recording.sha256, spec=spec, fingerprint=spec.fingerprint("assemble"), model=model, language="en",
-        duration_ms=9000, layout="two_party", diarizer="channels",
+        recording=call.recording.sha256, spec=spec, fingerprint=spec.fingerprint("assemble"), model=model,
+        language="en", duration_ms=9000, layout="two_party", diarizer="channels",
         mapping=PartyMapping({"0": "agent", "1": "customer"}, 1.0, "one party per channel"), turns=turns,
     )  # fmt: skip
     key = f"artefacts/{call.recording.sha256}/assemble/{document.fingerprint}.json"

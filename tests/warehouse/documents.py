@@ -77,9 +77,7 @@ def insight(intent: str = "billing", score: float | None = 0.2, **changes: Any) 
     }
 
 
-def document(
-    number: int = 1, *, team: int = 1, queue: int | None = 1, agent: int | None = 1, **changes: Any
-) -> Any:
+def document(number: int = 1, *, team: int = 1, queue: int | None = 1, agent: int | None = 1, **changes: Any) -> Any:
     """Return the document of call `number`; without changes every call starts on a Monday at 09:30 UTC."""
     return {
         "schema_version": 1,

@@ -60,9 +60,7 @@ def test_loading_the_same_document_twice_changes_nothing(engine: Engine) -> None
 
 def test_a_changed_document_replaces_turns_alerts_and_intents(engine: Engine) -> None:
     loader.load_call(engine, document(turns=[turn(n) for n in range(6)], alerts=[alert(1), alert(2)]))
-    changed = document(
-        turns=[turn(0)], alerts=[alert(2, status="dismissed")], insight=insight("cancel", -0.8)
-    )
+    changed = document(turns=[turn(0)], alerts=[alert(2, status="dismissed")], insight=insight("cancel", -0.8))
     assert loader.load_call(engine, changed) is True
     assert count(engine, fact_turn) == 1
     assert only_row(engine, fact_alert)["status"] == "dismissed"
@@ -96,9 +94,7 @@ def test_deleting_a_call_removes_every_trace_of_it(engine: Engine) -> None:
 
 
 def test_a_rebuild_gives_the_same_warehouse(engine: Engine) -> None:
-    documents = [
-        document(n, team=1 + n % 3, started_at=f"2026-03-0{1 + n % 5}T0{n % 9}:10:00Z") for n in range(1, 30)
-    ]
+    documents = [document(n, team=1 + n % 3, started_at=f"2026-03-0{1 + n % 5}T0{n % 9}:10:00Z") for n in range(1, 30)]
     assert loader.load_many(engine, documents, batch_size=7) == loader.LoadReport(loaded=29)
     before = loader.checksum(engine)
     assert loader.load_many(engine, documents, batch_size=7) == loader.LoadReport(unchanged=29)
@@ -229,9 +225,7 @@ WRONG: list[tuple[str, Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "path"), WRONG, ids=[f"{path} is {value!r:.30}" for _, value, path in WRONG]
-)
+@pytest.mark.parametrize(("key", "value", "path"), WRONG, ids=[f"{path} is {value!r:.30}" for _, value, path in WRONG])
 def test_a_wrong_document_is_refused_with_the_path_and_nothing_is_written(
     engine: Engine, key: str, value: Any, path: str
 ) -> None:
@@ -256,7 +250,5 @@ def test_an_error_never_repeats_what_was_in_the_document(engine: Engine) -> None
 
 
 def test_ratios_may_miss_their_range_by_a_rounding_error(engine: Engine) -> None:
-    loader.load_call(
-        engine, document(insight=insight(metrics={"silence_ratio": 1.0000000002, "silence_ms": 5}))
-    )
+    loader.load_call(engine, document(insight=insight(metrics={"silence_ratio": 1.0000000002, "silence_ms": 5})))
     assert only_row(engine, fact_call)["silence_ratio"] == 1.0

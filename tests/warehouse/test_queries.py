@@ -55,9 +55,7 @@ def secrets_of_team_two() -> list[Any]:
 
 
 def calls_of_team_one() -> list[Any]:
-    return [
-        document(n, agent=n, started_at=(MONDAY + dt.timedelta(hours=n)).isoformat()) for n in range(1, 4)
-    ]
+    return [document(n, agent=n, started_at=(MONDAY + dt.timedelta(hours=n)).isoformat()) for n in range(1, 4)]
 
 
 def test_the_public_functions_are_the_queries_and_all_start_alike() -> None:
@@ -69,9 +67,7 @@ def test_the_public_functions_are_the_queries_and_all_start_alike() -> None:
 
 
 @each_query
-@pytest.mark.parametrize(
-    "period", [{}, PERIOD, PERIOD | {"languages": {"en", "xx"}}], ids=["all", "edges", "facts"]
-)
+@pytest.mark.parametrize("period", [{}, PERIOD, PERIOD | {"languages": {"en", "xx"}}], ids=["all", "edges", "facts"])
 def test_a_reader_of_one_team_sees_exactly_what_there_would_be_without_the_others(
     engine: Engine, name: str, period: dict[str, Any]
 ) -> None:
@@ -160,9 +156,7 @@ def test_the_headline_adds_up_and_its_means_follow(engine: Engine) -> None:
     loader.load_many(
         engine,
         [
-            document(
-                1, duration_ms=100_000, words=100, mean_word_probability=0.9, insight=insight(score=-0.5)
-            ),
+            document(1, duration_ms=100_000, words=100, mean_word_probability=0.9, insight=insight(score=-0.5)),
             document(
                 2,
                 duration_ms=50_000,
@@ -231,9 +225,7 @@ def test_zones_off_the_full_hour_are_counted_from_the_facts(engine: Engine, zone
 
 
 @pytest.mark.parametrize(("bucket", "starts"), [("week", [(2, 23), (3, 2)]), ("month", [(2, 1), (3, 1)])])
-def test_weeks_begin_on_monday_and_months_on_the_first(
-    engine: Engine, bucket: Any, starts: list[Any]
-) -> None:
+def test_weeks_begin_on_monday_and_months_on_the_first(engine: Engine, bucket: Any, starts: list[Any]) -> None:
     loader.load_call(engine, document(1, started_at="2026-02-27T12:00:00Z"))
     loader.load_call(engine, document(2, started_at="2026-03-05T12:00:00Z"))
     rows = queries.sentiment_over_time(engine, EVERYTHING, bucket)
@@ -394,9 +386,7 @@ def test_rollups_and_facts_give_equal_sums_for_any_documents(
         loader.delete_call(engine, uuid.UUID(int=number))
     assert rollups.drift(engine) == 0
 
-    moments = st.none() | st.integers(-60, 73 * 60).map(
-        lambda minutes: MONDAY + dt.timedelta(minutes=minutes)
-    )
+    moments = st.none() | st.integers(-60, 73 * 60).map(lambda minutes: MONDAY + dt.timedelta(minutes=minutes))
     start, end = data.draw(moments), data.draw(moments)
     if start is not None and end is not None and end < start:
         start, end = end, start

@@ -82,9 +82,7 @@ def test_a_migration_that_fails_leaves_nothing_behind(bare_url: URL) -> None:
     with pytest.raises(ProgrammingError):
         migrate(engine)
     with engine.connect() as connection:
-        tables = connection.scalars(
-            text("SELECT tablename FROM pg_tables WHERE schemaname = 'analytics'")
-        ).all()
+        tables = connection.scalars(text("SELECT tablename FROM pg_tables WHERE schemaname = 'analytics'")).all()
     engine.dispose()
     assert tables == ["fact_alert"]
 
@@ -108,9 +106,7 @@ def test_the_migrations_can_be_taken_back(bare_url: URL) -> None:
     with engine.begin() as connection:
         command.downgrade(warehouse_schema.config(connection), "base")
     with engine.connect() as connection:
-        left = connection.scalars(
-            text("SELECT tablename FROM pg_tables WHERE schemaname = 'analytics'")
-        ).all()
+        left = connection.scalars(text("SELECT tablename FROM pg_tables WHERE schemaname = 'analytics'")).all()
     engine.dispose()
     assert left == [warehouse_schema.VERSION_TABLE]
 
@@ -125,9 +121,7 @@ def test_the_migrations_can_be_taken_back(bare_url: URL) -> None:
         ("postgresql://u:@%2Frun%2Fpg/name", None, "/run/pg"),
     ],
 )
-def test_every_usual_spelling_of_a_url_reaches_psycopg_3(
-    given: str, host: str | None, socket: str | None
-) -> None:
+def test_every_usual_spelling_of_a_url_reaches_psycopg_3(given: str, host: str | None, socket: str | None) -> None:
     url = normalise_url(given)
     assert (url.drivername, url.host, url.query.get("host"), url.database) == (
         "postgresql+psycopg", host, socket, "name",
@@ -201,14 +195,10 @@ def test_granting_to_a_role_that_is_not_there_says_how_to_make_it(engine: Engine
 
 
 def test_a_role_name_cannot_smuggle_a_statement_in() -> None:
-    assert all(
-        '"x""; DROP SCHEMA analytics; --"' in line for line in read_only_sql('x"; DROP SCHEMA analytics; --')
-    )
+    assert all('"x""; DROP SCHEMA analytics; --"' in line for line in read_only_sql('x"; DROP SCHEMA analytics; --'))
 
 
-def test_the_command_migrates_and_says_how_it_stands(
-    bare_url: URL, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_migrates_and_says_how_it_stands(bare_url: URL, capsys: pytest.CaptureFixture[str]) -> None:
     url = text_of(bare_url)
     assert main(["--url", url, "status"]) == 1
     assert "migrate" in capsys.readouterr().out

@@ -41,9 +41,7 @@ class Archive:
     def members(self) -> list[str]:
         """Return the names of the files. Raises Refused for a bomb, an unsafe name or encryption."""
         infos = [
-            i
-            for i in self._zip.infolist()
-            if not i.is_dir() and not IGNORED & set(PurePosixPath(i.filename).parts)
+            i for i in self._zip.infolist() if not i.is_dir() and not IGNORED & set(PurePosixPath(i.filename).parts)
         ]
         if len(infos) > MAX_MEMBERS:
             raise Refused(f"The archive holds more than {MAX_MEMBERS} files.", code="zip_too_many")
@@ -51,7 +49,8 @@ class Archive:
         packed = sum(i.compress_size for i in infos) or 1
         if total > MAX_TOTAL or (total > 50 * 2**20 and total / packed > MAX_RATIO):
             raise Refused(
-                f"The archive would unpack to {total / 2**20:.0f} MiB from {packed / 2**20:.1f} MiB; it is refused as a bomb.",
+                f"The archive would unpack to {total / 2**20:.0f} MiB from {packed / 2**20:.1f} MiB; "
+                "it is refused as a bomb.",
                 code="zip_bomb",
             )
         for info in infos:
@@ -59,9 +58,7 @@ class Archive:
             if info.filename.startswith("/") or ".." in parts or "\\" in info.filename:
                 raise Refused("The archive holds a file name that leaves its folder.", code="zip_unsafe_name")
             if info.flag_bits & 1:
-                raise Refused(
-                    "The archive is encrypted; please send it without a password.", code="zip_encrypted"
-                )
+                raise Refused("The archive is encrypted; please send it without a password.", code="zip_encrypted")
             if info.filename.lower().endswith(".zip"):
                 raise Refused(
                     "The archive holds another archive; please send the recordings themselves.",

@@ -120,9 +120,7 @@ def process_row(row_id: int) -> BatchRow | None:
     An error that is not the file's puts the row back in line; after MAX_ATTEMPTS it is refused with what happened.
     """
     now = timezone.now()
-    claimed = BatchRow.objects.filter(pk=row_id, state=State.RECEIVED).update(
-        state=State.CHECKING, claimed_at=now
-    )
+    claimed = BatchRow.objects.filter(pk=row_id, state=State.RECEIVED).update(state=State.CHECKING, claimed_at=now)
     if claimed != 1:
         # The worker before us may have died between the end of the row and the removal of the upload.
         for ended in BatchRow.objects.filter(pk=row_id, state__in=BatchRow.ENDED).exclude(staged_key=""):
@@ -185,9 +183,7 @@ def sweep_rows() -> int:
             swept += 1
     if broker.queue_length("ingest"):
         return swept
-    waiting = BatchRow.objects.filter(state=State.RECEIVED, created_at__lte=stale).exclude(
-        batch__closed_at=None
-    )
+    waiting = BatchRow.objects.filter(state=State.RECEIVED, created_at__lte=stale).exclude(batch__closed_at=None)
     for row in waiting[:500]:
         _send(row)
         swept += 1

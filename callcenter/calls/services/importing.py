@@ -90,9 +90,7 @@ def import_items(
             try:
                 join_channels(item.paths, Path(joined.name))
             except (OSError, RuntimeError, Refused) as error:
-                batches.refuse(
-                    batch=batch, filename=item.name, reason=f"The two sides could not be joined: {error}"
-                )
+                batches.refuse(batch=batch, filename=item.name, reason=f"The two sides could not be joined: {error}")
                 continue
             with open(joined.name, "rb") as stream:
                 batches.add_file(batch=batch, filename=item.name, stream=stream, metadata=meta)
@@ -139,11 +137,12 @@ def _harper_root(path: Path) -> Path:
 def _harper(path: Path) -> Iterator[Item]:
     """Yield the calls of a HarperValleyBank copy (Wu et al. 2020): one mono file a side, metadata as JSON by call id."""
     root = _harper_root(path)
-    names = sorted({p.name for side in ("agent", "caller") for p in (root / "audio" / side).glob("*.wav")})
+    sides_of = [root / "audio" / side for side in ("agent", "caller")]
+    names = sorted({p.name for folder in sides_of for p in folder.glob("*.wav")})
     if not names:
         raise Refused(f"There are no recordings under {root / 'audio'}.", code="nothing_found")
     for name in names:
-        sides = tuple(root / "audio" / side / name for side in ("agent", "caller"))
+        sides = tuple(folder / name for folder in sides_of)
         sid = Path(name).stem
         lost = [side.parent.name for side in sides if not side.is_file()]
         meta: dict[str, Any] = {

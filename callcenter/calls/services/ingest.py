@@ -93,9 +93,7 @@ def _store_recording(path: Path, info: AudioInfo, filename: str) -> Recording:
     return recording
 
 
-def _create_call(
-    recording: Recording, meta: Metadata, *, filename: str, by: User | None, source: str
-) -> Outcome:
+def _create_call(recording: Recording, meta: Metadata, *, filename: str, by: User | None, source: str) -> Outcome:
     from callcenter.pipeline.services import start_run
 
     values = asdict(meta) | {"team": meta.team, "agent": meta.agent, "queue": meta.queue}

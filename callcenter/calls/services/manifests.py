@@ -28,9 +28,7 @@ def parse(*, filename: str, data: bytes) -> dict[str, dict[str, Any]]:
         raise Refused(f"The manifest is not UTF-8 text (byte {error.start}).", code="bad_manifest") from error
     first = text.lstrip()[:1]
     rows = (
-        _json_lines(text)
-        if filename.lower().endswith((".jsonl", ".ndjson", ".json")) or first == "{"
-        else _csv(text)
+        _json_lines(text) if filename.lower().endswith((".jsonl", ".ndjson", ".json")) or first == "{" else _csv(text)
     )
     found: dict[str, dict[str, Any]] = {}
     for line, row in rows:

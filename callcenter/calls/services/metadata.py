@@ -59,9 +59,7 @@ def unknown_columns(columns: list[str]) -> list[str]:
     return [column for column in columns if canonical(column) not in COLUMNS]
 
 
-def resolve(
-    raw: dict[str, Any], *, team: Team, by: User | None, fallback_start: datetime | None = None
-) -> Metadata:
+def resolve(raw: dict[str, Any], *, team: Team, by: User | None, fallback_start: datetime | None = None) -> Metadata:
     """Turn raw values into rows of ours.
 
     `team` is used where the row names none. Raises Refused with a sentence that names the field and the value.
@@ -86,9 +84,7 @@ def resolve(
         agent=_agent(values["agent"], team) if values.get("agent") else None,
         queue=_queue(values["queue"]) if values.get("queue") else None,
         direction=direction,
-        started_at=_when(values["started_at"])
-        if values.get("started_at")
-        else fallback_start or timezone.now(),
+        started_at=_when(values["started_at"]) if values.get("started_at") else fallback_start or timezone.now(),
         customer_ref=values.get("customer_ref", ""),
         external_id=values.get("external_id", ""),
         language=_language(values.get("language", "en")),

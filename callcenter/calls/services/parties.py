@@ -43,7 +43,5 @@ def swap_parties(*, call: Call, by: User | None) -> Run:
             audit.record("call.swap_parties", call, user=by, swapped=call.parties_swapped)
             enqueue("pipeline.understand", queue="nlu", run_id=str(run.pk))
     except IntegrityError as error:
-        raise CallcenterError(
-            "This call is being processed; try again when it is done.", code="busy"
-        ) from error
+        raise CallcenterError("This call is being processed; try again when it is done.", code="busy") from error
     return run

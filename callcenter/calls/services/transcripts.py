@@ -88,9 +88,7 @@ def current_document(call: Call) -> dict[str, Any]:
             "start_ms": turn.start_ms,
             "end_ms": turn.end_ms,
             "text": turn.text,
-            "words": [
-                {"text": w[0], "start_ms": w[1], "end_ms": w[2], "probability": w[3]} for w in turn.words
-            ],
+            "words": [{"text": w[0], "start_ms": w[1], "end_ms": w[2], "probability": w[3]} for w in turn.words],
         }
         for turn in transcript.turns.all()
     ]

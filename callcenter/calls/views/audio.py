@@ -58,9 +58,7 @@ def audio(request: HttpRequest, call_id: uuid.UUID) -> HttpResponseBase:
     except NotPlayable as error:
         return HttpResponse(error.message, status=410, content_type="text/plain; charset=utf-8")
     except FileNotFoundError:
-        return HttpResponse(
-            "The audio of this call is no longer stored.", status=410, content_type="text/plain"
-        )
+        return HttpResponse("The audio of this call is no longer stored.", status=410, content_type="text/plain")
     etag = f'"{playback.etag}"'
     headers = {
         "Accept-Ranges": "bytes",

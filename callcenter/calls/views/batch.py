@@ -61,9 +61,7 @@ def batch_new(request: HttpRequest) -> HttpResponse:
     user = person(request)
     wants_json = request.headers.get("Accept", "").startswith("application/json")
     if request.method != "POST":
-        return render(
-            request, "calls/batch_new.html", {"form": BatchForm(user=user), "columns": COLUMNS.items()}
-        )
+        return render(request, "calls/batch_new.html", {"form": BatchForm(user=user), "columns": COLUMNS.items()})
     form = BatchForm(request.POST, request.FILES, user=user)
     files: list[UploadedFile] = request.FILES.getlist("files")
     manifest = request.FILES.get("manifest")
@@ -197,9 +195,7 @@ def _rows_context(request: HttpRequest, batch: Batch) -> dict[str, Any]:
     found = list(
         rows.filter(SHOWS[show][1], position__gte=offset)
         .select_related("call")
-        .prefetch_related(Prefetch("call__runs", queryset=Run.objects.order_by("-created_at")))[
-            : ROWS_SHOWN + 1
-        ]
+        .prefetch_related(Prefetch("call__runs", queryset=Run.objects.order_by("-created_at")))[: ROWS_SHOWN + 1]
     )
     for row in found:
         newest = list(row.call.runs.all())[:1] if row.call else []

@@ -56,9 +56,7 @@ def call_list(request: HttpRequest) -> HttpResponse:
 def call_detail(request: HttpRequest, call_id: uuid.UUID) -> HttpResponse:
     """Show one call. Every view is written to the audit log."""
     user = person(request)
-    calls = Call.objects.visible_to(user).select_related(
-        "recording", "team", "agent", "queue", "insight", "transcript"
-    )
+    calls = Call.objects.visible_to(user).select_related("recording", "team", "agent", "queue", "insight", "transcript")
     call = get_object_or_404(calls, pk=call_id)
     audit.record("call.view", call, request=request)
     return render(request, "calls/detail.html", call_page.build(call, user))
@@ -88,9 +86,7 @@ def swap(request: HttpRequest, call_id: uuid.UUID) -> HttpResponse:
     except CallcenterError as error:
         messages.error(request, error.message)
     else:
-        messages.success(
-            request, "Agent and customer are swapped. What depends on it is being computed again."
-        )
+        messages.success(request, "Agent and customer are swapped. What depends on it is being computed again.")
     return redirect(call)
 
 

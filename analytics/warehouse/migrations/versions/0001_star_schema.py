@@ -39,9 +39,7 @@ def _score(*names: str, nullable: bool = True) -> list[sa.Column[Any]]:
     return [sa.Column(name, sa.Numeric(7, 6, asdecimal=False), nullable=nullable) for name in names]
 
 
-def _create(
-    table: str, *columns: sa.Column[Any], key: Sequence[str], refers: dict[str, str] | None = None
-) -> None:
+def _create(table: str, *columns: sa.Column[Any], key: Sequence[str], refers: dict[str, str] | None = None) -> None:
     constraints: list[sa.Constraint] = [sa.PrimaryKeyConstraint(*key, name=f"pk_{table}")]
     for column, target in (refers or {}).items():
         constraints.append(
@@ -80,9 +78,7 @@ def _dimensions() -> None:
         "year", "quarter", "month", "day", "iso_year", "iso_week", "weekday", kind=sa.SmallInteger
     )  # fmt: skip
     date_key = sa.Column("date_key", sa.Date(), nullable=False)
-    _create(
-        "dim_date", date_key, *parts, sa.Column("is_weekend", sa.Boolean(), nullable=False), key=["date_key"]
-    )
+    _create("dim_date", date_key, *parts, sa.Column("is_weekend", sa.Boolean(), nullable=False), key=["date_key"])
     _create("dim_team", _key("team_id"), _text("name"), key=["team_id"])
     _create("dim_queue", _key("queue_id"), _text("name"), key=["queue_id"])
     _create("dim_agent", _key("agent_id"), _text("username"), _text("name"), key=["agent_id"])

@@ -10,7 +10,6 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from callcenter.accounts.models import Team
-from callcenter.calls.models import BatchRow
 from callcenter.calls.services import importing, waiting
 from callcenter.core.errors import CallcenterError
 
@@ -75,10 +74,7 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps({"batch": str(batch.pk), "rows": listed}))
             return
         for row in rows:
-            mark = {BatchRow.State.REFUSED: "refused", BatchRow.State.DUPLICATE: "duplicate"}.get(
-                row.state, row.state
-            )
-            self.stdout.write(f"{mark:10} {row.filename}  {row.reason}")
+            self.stdout.write(f"{row.state:10} {row.filename}  {row.reason}")
         self.stdout.write(f"Batch {batch.pk}: {len(rows)} rows.")
 
 

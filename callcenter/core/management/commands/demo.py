@@ -58,7 +58,12 @@ class Command(BaseCommand):
         serve(port=options["port"])
 
     def _wait(self, console: Console, batch: Batch, timeout: float) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f} %"), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:3.0f} %"),
+            TimeElapsedColumn(),
+        )
         with Progress(*columns, console=console, refresh_per_second=2) as progress:
             task = progress.add_task("Processing recordings", total=1.0)
             last = {"line": ""}
@@ -89,7 +94,16 @@ class Command(BaseCommand):
             run = call.runs.order_by("-created_at").first()
             if insight is None or run is None or run.state != "done":
                 failed += 1
-                table.add_row(str(call), call.team.name, call.recording.layout, "", "[red]not done[/red]", "", "", run.error_message if run else "")
+                table.add_row(
+                    str(call),
+                    call.team.name,
+                    call.recording.layout,
+                    "",
+                    "[red]not done[/red]",
+                    "",
+                    "",
+                    run.error_message if run else "",
+                )
                 continue
             wer = figures["per_call"].get(names.get(call.external_id, ""))
             table.add_row(

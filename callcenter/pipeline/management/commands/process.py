@@ -20,16 +20,12 @@ from callcenter.insights.services import seed_defaults
 
 
 class Command(BaseCommand):
-    help = "Ingest FILE..., wait for the workers, print what was found. Starts workers of its own when none are running."
+    help = "Ingest FILE..., wait for the workers, print what was found. Starts its own workers when none run."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("files", nargs="+", type=Path)
-        parser.add_argument(
-            "--team", help="team to file the calls under (default: a team named “Command line”)"
-        )
-        parser.add_argument(
-            "--num-speakers", type=int, default=0, help="how many people speak, for mono calls"
-        )
+        parser.add_argument("--team", help="team to file the calls under (default: a team named “Command line”)")
+        parser.add_argument("--num-speakers", type=int, default=0, help="how many people speak, for mono calls")
         parser.add_argument("--timeout", type=float, default=3600.0, help="seconds to wait at most")
         parser.add_argument("--json", action="store_true", dest="as_json")
 
@@ -48,9 +44,7 @@ class Command(BaseCommand):
         batches.close_batch(batch=batch)
         with workers_for_command(settings.VAR_DIR):
             try:
-                waiting.wait(
-                    batch, timeout=options["timeout"], report=None if options["as_json"] else self._report()
-                )
+                waiting.wait(batch, timeout=options["timeout"], report=None if options["as_json"] else self._report())
             except TimeoutError as error:
                 raise CommandError(f"Not everything ended in time: {error}.") from error
         self._print(batch, as_json=options["as_json"])
@@ -74,9 +68,7 @@ class Command(BaseCommand):
             percent = int(now.fraction * 20) * 5
             if percent != seen["last"]:
                 seen["last"] = percent
-                self.stderr.write(
-                    f"{percent:3d} %  {now.ended}/{now.rows} files checked, {now.runs_done} calls done"
-                )
+                self.stderr.write(f"{percent:3d} %  {now.ended}/{now.rows} files checked, {now.runs_done} calls done")
 
         return report
 
@@ -113,9 +105,7 @@ def _result(row: BatchRow) -> dict[str, Any]:
         insight = getattr(call, "insight", None)
         item["insight"] = insight.document if insight else None
         item["alerts"] = list(
-            call.alerts.values(
-                "category", "severity", "party", "start_ms", "end_ms", "quote", "rule_key", "score"
-            )
+            call.alerts.values("category", "severity", "party", "start_ms", "end_ms", "quote", "rule_key", "score")
         )
     return item
 
@@ -124,9 +114,7 @@ def _summary(item: dict[str, Any]) -> str:
     lines = []
     document, insight = item["transcript"], item["insight"] or {}
     lines.append(f"  layout {document['layout']}, diarizer {document['diarizer']}, model {document['model']}")
-    lines.append(
-        f"  parties: {document['mapping'].get('reason', '')} ({document['mapping'].get('confidence', 0):.0%})"
-    )
+    lines.append(f"  parties: {document['mapping'].get('reason', '')} ({document['mapping'].get('confidence', 0):.0%})")
     for turn in document["turns"]:
         lines.append(f"  {turn['start_ms'] / 1000:7.1f} s  {turn['party']:8}  {turn['text']}")
     if insight:
