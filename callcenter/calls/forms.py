@@ -28,7 +28,9 @@ class MultipleFileField(forms.FileField):
 class BatchForm(forms.Form):
     """A new batch: its team, what holds for all its files where the manifest says nothing, and the files."""
 
-    team = forms.ModelChoiceField(Team.objects.none(), help_text="The calls are filed under this team.")
+    team = forms.ModelChoiceField(
+        Team.objects.none(), empty_label="Choose a team", help_text="The calls are filed under this team."
+    )
     name = forms.CharField(max_length=200, required=False, help_text="Empty: the date and time.")
     queue = forms.ModelChoiceField(Queue.objects.none(), required=False, empty_label="Not known")
     agent = forms.ModelChoiceField(

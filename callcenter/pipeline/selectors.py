@@ -166,7 +166,7 @@ def models_installed() -> list[dict[str, Any]]:
 def disk() -> dict[str, Any]:
     """Return how full the disk of the data folder is."""
     usage = shutil.disk_usage(settings.VAR_DIR)
-    share = usage.used / usage.total
+    share = 1 - usage.free / usage.total  # what is reserved for the system is not free either
     return {
         "free": usage.free,
         "total": usage.total,
