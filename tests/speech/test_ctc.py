@@ -76,7 +76,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     extractor = Wav2Vec2FeatureExtractor(sampling_rate=RATE, do_normalize=True, return_attention_mask=True)
     torch.manual_seed(7)
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     config = Wav2Vec2Config(
         vocab_size=len(vocabulary), hidden_size=48, num_hidden_layers=1, num_attention_heads=2, intermediate_size=96,
         conv_dim=(48, 48, 48), conv_kernel=(64, 8, 4), conv_stride=(20, 4, 4), num_feat_extract_layers=3,

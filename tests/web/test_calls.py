@@ -230,6 +230,13 @@ def test_a_degraded_transcript_and_an_unsure_mapping_are_said_on_the_page(cast: 
     assert "55\N{NARROW NO-BREAK SPACE}% confidence" in html
 
 
+def test_a_call_that_is_not_understood_yet_shows_no_figures_of_understanding(cast: Any) -> None:
+    RunFactory(call=CallFactory(team=cast.team_a), state=Run.State.SPEECH, progress=0.4)
+    html = signed_in(cast.supervisor).get("/calls/").content.decode()
+    assert "Transcribing 40" in html
+    assert "Sentiment: " not in html
+
+
 def test_no_page_carries_a_script_of_its_own(cast: Any) -> None:
     call = understood_call(team=cast.team_a)
     response = signed_in(cast.supervisor).get(f"/calls/{call.pk}/")

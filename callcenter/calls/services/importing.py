@@ -135,7 +135,7 @@ def _harper_root(path: Path) -> Path:
 
 
 def _harper(path: Path) -> Iterator[Item]:
-    """Yield the calls of a HarperValleyBank copy (Wu et al. 2020): one mono file a side, metadata as JSON by call id."""
+    """Yield the calls of a HarperValleyBank copy (Wu et al. 2020): a mono file a side, metadata by call id."""
     root = _harper_root(path)
     sides_of = [root / "audio" / side for side in ("agent", "caller")]
     names = sorted({p.name for folder in sides_of for p in folder.glob("*.wav")})
