@@ -17,3 +17,5 @@ EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 ACCOUNT_RATE_LIMITS = False
 # Two test runs on one machine share the embedded server, so each has a database of its own.
 DATABASES["default"]["TEST"] = {"NAME": f"test_callcenter_{os.getpid()}"}
+# WhiteNoise would read every static file for each test client.
+WHITENOISE_AUTOREFRESH = True

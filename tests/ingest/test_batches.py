@@ -262,3 +262,17 @@ def test_a_row_whose_worker_died_is_sent_again_and_given_up_after_three_tries(ba
         assert row.state == expected
         assert bool(sent) == (expected == "received")
     assert "3 tries" in row.reason
+
+
+def test_a_telephone_codec_that_browsers_cannot_play_is_made_ready_for_the_first_listener(
+    batch: Batch, work: Any, sent: Any
+) -> None:
+    from callcenter.calls.services.playback import derived_key, prepare
+
+    add(batch, "ulaw.wav", wav(pulses(2.0), subtype="ULAW"))
+    batches.close_batch(batch=batch)
+    work()
+    recording = Recording.objects.get()
+    assert ("calls.prepare_playback", {"recording_id": recording.pk}) in sent
+    prepare(recording.pk)
+    assert store().exists(derived_key(recording))

@@ -54,8 +54,8 @@ def poll(*, root: Path | None = None, settle_seconds: float = SETTLE_SECONDS) ->
                 # Not readable, or gone already (another poll took it): the other files still come through.
                 log.warning("ingest_file_not_taken", batch=str(batch.pk), error=type(error).__name__)
     finally:
-        batches.close_batch(batch=batch)
-    return batch
+        closed = batches.close_batch(batch=batch)
+    return closed
 
 
 def _take(path: Path, root: Path, batch: Batch, teams: dict[str, Team]) -> None:

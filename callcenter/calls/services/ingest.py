@@ -17,8 +17,10 @@ from callcenter.accounts.models import Team, User
 from callcenter.calls.models import BatchRow, Call, Recording
 from callcenter.calls.services import metadata as metadata_service
 from callcenter.calls.services.metadata import Metadata
+from callcenter.calls.services.playback import playable_as_it_is
 from callcenter.core import audit
 from callcenter.core.errors import Refused
+from callcenter.core.queue import enqueue
 from callcenter.core.storage import audio_key, store
 
 log = structlog.get_logger("callcenter.ingest")
@@ -61,6 +63,8 @@ def ingest_path(
         return Outcome(BatchRow.State.REFUSED, None, error.message, error.code)
     recording = _store_recording(path, info, filename)
     outcome = _create_call(recording, meta, filename=filename, by=by, source=source)
+    if outcome.state == BatchRow.State.DONE and not playable_as_it_is(recording):
+        enqueue("calls.prepare_playback", queue="ingest", recording_id=recording.pk)
     notes = [info.report.note] if info.report.layout == "silent" else []
     if outcome.state == BatchRow.State.DONE and (notes or info.warnings):
         text = "; ".join([*notes, *info.warnings])

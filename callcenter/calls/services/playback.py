@@ -123,3 +123,14 @@ def _encode(original: Path, made: Path) -> None:
         while fifo.samples:
             sink.mux(output.encode(fifo.read(min(frame_size, fifo.samples))))
         sink.mux(output.encode(None))
+
+
+def prepare(recording_id: int) -> None:
+    """Make the derived file of a recording if it needs one; one that cannot be made is the listener's to hear of."""
+    recording = Recording.objects.filter(pk=recording_id).first()
+    if recording is None:
+        return
+    try:
+        ensure_playback(recording)
+    except NotPlayable:
+        log.warning("playback_not_made", recording=recording_id)
