@@ -44,9 +44,9 @@ def test_six_hours_are_checked_in_bounded_memory(tmp_path: Path, models: Path) -
     assert all(length <= 45_000 for length in found["peaks"])
 
 
-def test_two_hours_are_transcribed_in_bounded_memory_and_all_the_speech_is_found(tmp_path: Path, models: Path) -> None:
-    found = scenario("pipeline", tmp_path, 2, models)
-    assert found["duration_ms"] == 2 * 3_600_000 and found["degraded"] == ""
+def test_one_hour_is_transcribed_in_bounded_memory_and_all_the_speech_is_found(tmp_path: Path, models: Path) -> None:
+    found = scenario("pipeline", tmp_path, 1, models)
+    assert found["duration_ms"] == 3_600_000 and found["degraded"] == ""
     assert found["peak_mib"] < 2500
     for start in found["starts"]:
         near = [at for at in found["word_starts"] if start - 1 <= at <= start + 50]
