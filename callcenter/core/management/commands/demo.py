@@ -30,6 +30,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         console = Console()
+        if not console.is_terminal:
+            console = Console(width=150)  # a log or a pipe has no width of its own, and 80 columns cut the table
         prepare_database()
         intents, rules = seed_defaults()
         signins = demo.seed_people()
