@@ -323,7 +323,7 @@ def run(
     info = decode(store, audio_key, report=report)
     tell("decode", 1.0)
     done = _stored(store, key, Transcript.from_json)
-    if done is not None and not done.degraded and done.recording == sha_of_key(audio_key):
+    if done is not None and done.recording == sha_of_key(audio_key):
         tell("assemble", 1.0)
         return key
     speakers = diarize(store, audio_key, spec, info, progress=tell, report=report)
@@ -332,6 +332,9 @@ def run(
     tell("transcribe", 1.0)
     began = time.perf_counter()
     transcript = assemble(info, spec, speakers, spoken)
+    if transcript.degraded:
+        # A key of its own: a later run that is not degraded is another transcript, and readers keep them apart.
+        report.transcript_key = key = key.removesuffix(".json") + "-degraded.json"
     _write(store, key, transcript.to_json())
     report.seconds["assemble"] = round(time.perf_counter() - began, 3)
     tell("assemble", 1.0)

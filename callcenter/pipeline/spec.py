@@ -13,9 +13,13 @@ def spec_for(call: Call) -> PipelineSpec:
     """Return the spec of a new run: the served registry model if there is one, else the configured default."""
     env = settings.ENV
     served = Model.objects.filter(status=Model.Status.SERVED).first()
+    model = served.reference if served else env.SPEECH_MODEL
+    if not call.language.lower().startswith("en") and model.endswith(".en"):
+        # An English-only model would write English-sounding nonsense without a word of warning.
+        model = model.removesuffix(".en")
     return PipelineSpec(
         transcriber=served.engine if served else env.SPEECH_ENGINE,
-        model=served.reference if served else env.SPEECH_MODEL,
+        model=model,
         compute_type=(served.compute_type if served else "") or env.SPEECH_COMPUTE_TYPE,
         device=env.SPEECH_DEVICE,
         language=(call.language or env.SPEECH_LANGUAGE).split("-")[0],

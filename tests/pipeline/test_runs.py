@@ -260,3 +260,11 @@ def test_silence_proves_nothing_while_the_signs_of_life_wait_in_line(run: Run, m
     assert services.sweep()["extended"] == 1
     run.refresh_from_db()
     assert run.state == State.SPEECH and run.failures == 0
+
+
+def test_a_call_in_another_language_is_not_given_to_an_english_only_model(call: Call) -> None:
+    from callcenter.pipeline.spec import spec_for
+
+    assert spec_for(call).model == "whisper-base.en"
+    call.language = "fr"
+    assert spec_for(call).model == "whisper-base" and spec_for(call).language == "fr"

@@ -58,7 +58,7 @@ def dismiss(request: HttpRequest, alert_id: UUID, body: Dismissal) -> AlertOut:
 
 def _triable(request: HttpRequest, alert_id: UUID) -> Alert:
     alert = get_object_or_404(Alert.objects.visible_to(_user(request)), pk=alert_id)
-    if not _user(request).has_role(Role.SUPERVISOR, Role.COMPLIANCE):
+    if not _user(request).has_role(Role.SUPERVISOR):
         raise CallcenterError("Your role may not do this.", code="forbidden")
     return alert
 

@@ -138,7 +138,7 @@ def run_out(run: Run) -> RunOut:
 
 def _changeable(request: HttpRequest, call_id: UUID) -> Call:
     call = get_object_or_404(Call.objects.visible_to(_user(request)), pk=call_id)
-    if not _user(request).has_role(Role.SUPERVISOR, Role.COMPLIANCE):
+    if not _user(request).has_role(Role.SUPERVISOR):
         raise CallcenterError("Your role may not do this.", code="forbidden")
     return call
 

@@ -44,7 +44,7 @@ def send_recording(
     key with other content is refused (409).
     """
     user: User = request.user  # type: ignore[assignment]
-    if not user.has_role(Role.SUPERVISOR, Role.COMPLIANCE):
+    if not user.has_role(Role.SUPERVISOR):
         raise CallcenterError("Your role may not send recordings.", code="forbidden")
     meta = {key: value for key, value in details.dict().items() if value}
     team = _team(user, meta.get("team", ""))

@@ -48,7 +48,7 @@ def get_run(request: HttpRequest, run_id: UUID) -> RunOut:
 def retry(request: HttpRequest, run_id: UUID) -> Status[RunOut]:
     """Put a failed run back in line."""
     run = get_object_or_404(Run.objects.visible_to(_user(request)), pk=run_id)
-    if not _user(request).has_role(Role.SUPERVISOR, Role.OPERATOR, Role.COMPLIANCE):
+    if not _user(request).has_role(Role.SUPERVISOR, Role.OPERATOR):
         raise CallcenterError("Your role may not do this.", code="forbidden")
     return Status(202, run_out(services.retry(run=run, by=_user(request))))
 

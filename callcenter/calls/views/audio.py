@@ -6,6 +6,7 @@ import re
 import uuid
 from collections.abc import Iterator
 
+from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
@@ -77,7 +78,7 @@ def audio(request: HttpRequest, call_id: uuid.UUID) -> HttpResponseBase:
     except Unsatisfiable:
         return HttpResponse(status=416, headers={**headers, "Content-Range": f"bytes */{size}"})
     first, last = span if span is not None else (0, size - 1)
-    if request.method == "GET" and first == 0:
+    if request.method == "GET" and (_begins(request, call) or first == 0):
         audit.record("call.audio", call, request=request)  # once a playing, not once a piece
     headers["Content-Length"] = str(last - first + 1)
     if span is not None:
@@ -118,3 +119,8 @@ def peaks(request: HttpRequest, call_id: uuid.UUID) -> HttpResponse:
     answer["ETag"] = etag
     answer["Cache-Control"] = "private, no-cache"
     return answer
+
+
+def _begins(request: HttpRequest, call: Call) -> bool:
+    """Return whether this user has not listened to this call for ten minutes, wherever in it they start."""
+    return cache.add(f"listening:{request.user.pk}:{call.pk}", True, timeout=600)
