@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -15,6 +14,12 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 THREADS = os.environ.get("SPEECH_THREADS") or str(min(2, os.cpu_count() or 1))
+
+
+def peak_kib() -> int:
+    """Return this program's own peak of resident memory; getrusage would count what its parent held when it forked."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 
 
 def data_dir(given: str = "") -> Path:
@@ -36,7 +41,7 @@ def timed(work: Callable[[], Any]) -> dict[str, Any]:
     result = work()
     seconds = time.perf_counter() - began
     busy = time.process_time() - used
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    peak = peak_kib() // 1024
     return {"seconds": round(seconds, 3), "cpu_seconds": round(busy, 3), "peak_mib": peak, "result": result}
 
 

@@ -35,6 +35,7 @@ def main(audio: Path) -> None:
     from callcenter.calls.models import Call, Transcript, Turn
     from callcenter.calls.services import batches
     from callcenter.core.startup import prepare_database
+    from callcenter.core.storage import store
     from callcenter.core.supervisor import Supervisor, site_programs
     from callcenter.insights.models import Insight
     from callcenter.pipeline.models import Run
@@ -52,7 +53,11 @@ def main(audio: Path) -> None:
             what="the speech worker transcribes",
         )
         victim = house.pids()["speech"]
+        os.kill(victim, signal.SIGSTOP)
+        written = [key for key in store().iter_keys("artefacts") if "/assemble/" in key]
         os.kill(victim, signal.SIGKILL)
+        if written:
+            raise SystemExit("the worker was done before it could be killed: the recording is too short")
         until(lambda: Run.objects.get().state in Run.ENDED, seconds=240, what="the run has ended")
         run = Run.objects.get()
     print(

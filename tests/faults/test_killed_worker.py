@@ -35,7 +35,7 @@ def test_a_speech_worker_killed_in_mid_call_leaves_one_call_done_once(tmp_path: 
     models = Path(os.environ.get("MODELS_DIR", ROOT / "var" / "models"))
     if not (models / "whisper-tiny.en").is_dir():
         pytest.skip("whisper-tiny.en is not installed: python -m asr_worker.models pull test")
-    audio = long_call(tmp_path / "call.wav", repeats=3)
+    audio = long_call(tmp_path / "call.wav", repeats=8)
     environment = {
         **os.environ,
         "VAR_DIR": str(tmp_path / "var"),
