@@ -297,10 +297,8 @@ def channel_mapping(channels: tuple[int, ...], agent_channel: int) -> PartyMappi
 def _map_speakers(said: list[tuple[str, Word]], segments: tuple[SpeakerSegment, ...]) -> PartyMapping:
     if not segments or not said:
         return PartyMapping({"": "unknown"}, 0.0, "the speakers are not known")
-    try:
-        from asr_worker.parties import map_speakers
-    except ImportError:
-        return PartyMapping({}, 0.0, "speakers were told apart but not which of them is the agent")
+    from asr_worker.parties import map_speakers
+
     return map_speakers(said)
 
 

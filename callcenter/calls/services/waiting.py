@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from django.db.models import Q
-
 from callcenter.calls.models import Batch, BatchRow
 from callcenter.pipeline.models import Run
 
@@ -66,8 +64,3 @@ def wait(batch: Batch, *, timeout: float, report: Callable[[Standing], None] | N
                 f"{now.rows - now.ended} rows and {now.runs - now.runs_done - now.runs_failed} runs remain"
             )
         time.sleep(0.3)
-
-
-def open_runs() -> int:
-    """Return how many runs have not ended."""
-    return Run.objects.exclude(Q(state=Run.State.DONE) | Q(state=Run.State.FAILED)).count()
