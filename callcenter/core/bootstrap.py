@@ -27,6 +27,7 @@ OLDEST, NEWEST = (3, 11), (3, 13)
 OLDEST_NODE = 18
 # Packages that come as source alone. The site works without them, so a missing compiler stops nothing.
 COMPILED = frozenset({"meeteval"})
+BUNDLES_A_LIBRARY = ("soundfile",)
 
 # What the site is served, from which package: nothing else of node_modules ever reaches a browser.
 VENDOR_FILES: tuple[tuple[str, str], ...] = (
@@ -155,6 +156,21 @@ def without(names: frozenset[str], constraints: str) -> tuple[str, str]:
     return "".join(kept), "".join(apart)
 
 
+def mend_wheels(pip: list[str | Path]) -> None:
+    """Packages with a library inside can be imported. Raises SetupError when pip cannot mend them either.
+
+    Where several indexes offer one version, uv takes the first one's file even if that is the plain wheel, which
+    leaves the library out; pip takes the one made for this platform.
+    """
+    blocks = re.split(r"^(?=\S)", (ROOT / "constraints/all.txt").read_text(), flags=re.MULTILINE)
+    for name in BUNDLES_A_LIBRARY:
+        if subprocess.run([PYTHON, "-c", f"import {name}"], capture_output=True).returncode == 0:
+            continue
+        pinned = STAMPS / f"{name}.txt"
+        pinned.write_text("".join(block for block in blocks if block.startswith(f"{name}==")))
+        run(*pip, "--force-reinstall", "--no-deps", "-r", pinned, quiet=True)
+
+
 def install_packages() -> None:
     STAMPS.mkdir(parents=True, exist_ok=True)
     needed, optional = STAMPS / "needed.txt", STAMPS / "optional.txt"
@@ -192,6 +208,7 @@ def install_packages() -> None:
             f"not built: {', '.join(sorted(COMPILED))} (for cpWER only; needs a C++ compiler and Python's headers: "
             "apt-get install g++ python3-dev, then `make clean setup`)"
         )
+    mend_wheels(pip)
     # A path file is all that an editable install comes down to, and needs no build tools from the network.
     target = subprocess.run(
         [PYTHON, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], capture_output=True, text=True
@@ -317,7 +334,7 @@ def setup(*, models: tuple[str, ...] = ("demo",), browser: bool = False) -> None
     make_venv()
     constraints = [ROOT / "constraints" / name for name in ("all.txt", "uv.txt")]
     title = "installing Python packages (several minutes the first time)"
-    step("packages", fingerprint(constraints, str(VENV), "1"), PYTHON, install_packages, title)
+    step("packages", fingerprint(constraints, str(VENV), "2"), PYTHON, install_packages, title)
     lock = [ROOT / "package.json", ROOT / "package-lock.json"]
     vendor_mark = fingerprint(lock, repr(VENDOR_FILES))
     step("front-end", vendor_mark, VENDOR / "manifest.json", install_front_end, "installing front-end packages")
