@@ -21,7 +21,7 @@ ENV PYTHONUNBUFFERED=1 \
     MODELS_DIR=/data/models
 RUN groupadd --system --gid 10001 callcenter \
  && useradd --system --uid 10001 --gid callcenter --home-dir /data --shell /usr/sbin/nologin callcenter \
- && mkdir -p /app /data/var /data/models /data/storage /data/ingest \
+ && mkdir -p /app /data/var /data/models /data/storage /data/ingest /data/learning \
  && chown -R callcenter:callcenter /data
 WORKDIR /app
 COPY constraints/uv.txt constraints/web.txt constraints/

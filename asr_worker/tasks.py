@@ -1,4 +1,4 @@
-"""The one task of the speech side, and what it tells the web side: progress, finished, failed.
+"""The tasks of the speech side (transcribe, learn), and what they tell the web side: progress, finished, failed.
 
 Only ids, keys and figures cross; messages are sent by name, since this side does not know the other's code.
 """
@@ -20,7 +20,6 @@ from asr_worker.types import PipelineSpec, SpeechError
 log = logging.getLogger(__name__)
 
 _BEAT_SECONDS = 15.0
-_STUCK_SECONDS = 900.0
 _RETRY = {"max_retries": 8, "interval_start": 0.2, "interval_step": 1.0, "interval_max": 5.0}
 
 
@@ -29,6 +28,9 @@ class Reporter:
 
     The sign of life stops after 15 minutes without any progress, so that a stuck worker is found out.
     """
+
+    message = "pipeline.speech_progress"
+    stuck_seconds = 900.0
 
     def __init__(self, run_id: str, attempt: int) -> None:
         self._ids = {"run_id": run_id, "attempt": attempt}
@@ -59,23 +61,44 @@ class Reporter:
 
     def _beat(self) -> None:
         while not self._stop.wait(_BEAT_SECONDS):
-            if time.monotonic() - self._moved > _STUCK_SECONDS:
+            if time.monotonic() - self._moved > self.stuck_seconds:
                 return
             if time.monotonic() - self._sent >= _BEAT_SECONDS:
                 self._send(*self._last)
 
     def _send(self, stage: str, fraction: float) -> None:
         self._sent = time.monotonic()
-        try:
-            app.send_task(
-                "pipeline.speech_progress",
-                kwargs={**self._ids, "stage": stage, "fraction": round(fraction, 4)},
-                queue="default",
-                expires=60,
-                retry=False,
-            )
-        except Exception as error:  # progress is a courtesy; losing it must not lose the call
-            log.warning("progress of run %s was not sent: %s", self._ids["run_id"], type(error).__name__)
+        _whisper(self.message, **self._ids, **self._content(stage, fraction))
+
+    def _content(self, stage: str, fraction: float) -> dict[str, Any]:
+        return {"stage": stage, "fraction": round(fraction, 4)}
+
+
+class LearningReporter(Reporter):
+    """The same for a learning job, with what its stage has to say: steps, loss, WER, time left."""
+
+    message = "learning.progress"
+    stuck_seconds = 3600.0  # one evaluation on a slow machine says nothing for a long while
+
+    def __init__(self, run_id: str, attempt: int) -> None:
+        super().__init__(run_id, attempt)
+        self._doc: dict[str, Any] = {}
+
+    def tell(self, stage: str, fraction: float, doc: dict[str, Any]) -> None:
+        with self._lock:
+            self._doc = {**doc, "fraction": round(fraction, 4)}
+        self(stage, fraction)
+
+    def _content(self, stage: str, fraction: float) -> dict[str, Any]:
+        return {"stage": stage, "doc": {"fraction": round(fraction, 4), **self._doc}}
+
+
+def _whisper(name: str, **kwargs: Any) -> None:
+    """Send a sign of progress; losing it must not lose the work."""
+    try:
+        app.send_task(name, kwargs=kwargs, queue="default", expires=60, retry=False)
+    except Exception as error:
+        log.warning("progress of run %s was not sent: %s", kwargs["run_id"], type(error).__name__)
 
 
 def _tell(name: str, **kwargs: Any) -> None:
@@ -124,6 +147,39 @@ def transcribe(run_id: str, attempt: int, audio_key: str, spec: dict[str, Any]) 
             seconds=report.seconds,
         )
         log.info("run %s finished", run_id)
+
+
+@app.task(name="asr_worker.learn", acks_late=False)
+def learn(run_id: str, attempt: int, job: dict[str, Any]) -> None:
+    """Do one learning job and report the outcome; never raises for bad data or a failing training.
+
+    Acknowledged before it begins: a job that kills its worker is sent again by the web side, which counts, and not by
+    the broker, which does not.
+    """
+    from asr_worker import learn as jobs
+
+    ids = {"run_id": run_id, "attempt": attempt}
+    try:
+        store = open_store(os.environ.get("STORAGE_URL", ""))
+        with LearningReporter(run_id, attempt) as reporter:
+            key = jobs.run(store, run_id, job, reporter.tell)
+    except jobs.Busy:
+        log.info("learning run %s is being worked on already", run_id)
+    except SpeechError as error:
+        log.warning("learning run %s failed: %s", run_id, error.code)
+        _tell("learning.failed", **ids, code=error.code, message=error.message, permanent=error.permanent)
+    except Exception as error:
+        log.error("learning run %s failed: %s", run_id, type(error).__name__, exc_info=_bare(error))
+        _tell(
+            "learning.failed",
+            **ids,
+            code="worker_error",
+            message=f"The learning worker met an error ({type(error).__name__}); it will be tried again.",
+            permanent=False,
+        )
+    else:
+        _tell("learning.finished", **ids, result_key=key)
+        log.info("learning run %s finished", run_id)
 
 
 def _bare(error: BaseException) -> tuple[type[BaseException], BaseException, Any]:

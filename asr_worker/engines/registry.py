@@ -37,8 +37,13 @@ def _load(names: dict[str, str], name: str, kind: str) -> Any:
 def find_model(ref: str) -> Path:
     """Return the directory of a model: a local directory as it is, anything else through the model catalogue.
 
+    A fine-tuned model (`store:models/...`) is fetched from the own store the first time this machine needs it.
     Raises ModelMissing naming the command that installs it.
     """
+    if ref.startswith("store:"):
+        from asr_worker.models import artefacts
+
+        return artefacts.fetch(ref)
     if ref and (path := Path(ref)).is_dir():
         return path
     try:

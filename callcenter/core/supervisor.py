@@ -100,6 +100,18 @@ def site_programs(*, port: int, web: bool = True, beat: bool = True, host: str =
             death_signal=signal.SIGQUIT,
         ),
     ]
+    programs.append(
+        Program(
+            "learning",
+            [
+                # Training takes what the calls leave over.
+                *["nice", "-n", "10", *celery, "-A", "asr_worker.celery", "worker", "-Q", "learning", "--pool=solo"],
+                *["--prefetch-multiplier=1", "-n", "learning@%h", level],
+            ],
+            {**speech_environment, "SPEECH_MODEL": None, "LEARNING_DIR": str(settings.VAR_DIR / "learning")},
+            death_signal=signal.SIGQUIT,
+        )
+    )
     if beat:
         schedule = str(settings.VAR_DIR / "celerybeat-schedule")
         command = [*celery, "-A", "callcenter.celery", "beat", "-s", schedule, "--pidfile=", level]

@@ -24,6 +24,7 @@ OTHERS = {
     "DJANGO_SETTINGS_MODULE",
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"),
     *("POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB", "VALKEY_PASSWORD", "PORT"),
+    "LEARNING_DIR",
 }
 IMAGE_ONLY = {"PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "PIP_DISABLE_PIP_VERSION_CHECK", "PIP_NO_CACHE_DIR"}
 
@@ -38,6 +39,8 @@ def words(command: str | list[str]) -> list[str]:
 
 def check_command(parts: list[str]) -> None:
     """The command's program, module, application or management command exists in this project."""
+    if parts[0] == "nice":
+        parts = parts[3:]
     while parts[:2] == ["python", "-m"]:
         parts = parts[2:]
     if parts[0] == "python":
@@ -124,7 +127,7 @@ def test_every_volume_is_declared(name: str) -> None:
 @pytest.mark.parametrize("name", [n for n, s in SERVICES.items() if s.get("restart") == "unless-stopped"])
 def test_every_lasting_service_has_a_health_check_or_says_why_not(name: str) -> None:
     check = SERVICES[name]["healthcheck"]
-    assert check.get("test") or name == "learning"
+    assert check.get("test") or name.startswith("learning")
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -158,8 +161,8 @@ def test_every_queue_has_a_worker() -> None:
     assert served == {"default", "ingest", "nlu", "speech", "learning"}
 
 
-@pytest.mark.parametrize("name", ["speech", "speech-gpu"])
-def test_a_speech_worker_takes_one_call_at_a_time_and_knows_no_database(name: str) -> None:
+@pytest.mark.parametrize("name", ["speech", "speech-gpu", "learning", "learning-gpu"])
+def test_a_speech_or_learning_worker_takes_one_job_at_a_time_and_knows_no_database(name: str) -> None:
     command = SERVICES[name]["command"]
     assert "--pool=solo" in command and "--prefetch-multiplier=1" in command
     assert not {"DATABASE_URL", "ANALYTICS_DATABASE_URL", "SECRET_KEY"} & set(SERVICES[name]["environment"])
