@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import sys
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,13 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from asr_worker import audio, vad
+from asr_worker import audio
 from asr_worker.engines import registry
-from asr_worker.engines.base import Channel
+from asr_worker.evaluation import evaluate_rows as evaluate_rows
+from asr_worker.evaluation import hear_rows
 from asr_worker.normalise import NORMALISER_VERSION, normalise
 from asr_worker.types import PipelineSpec, SpeechError
-
-_ROWS_AT_ONCE = 32
 
 
 @dataclass(slots=True)
@@ -103,19 +101,8 @@ def word_figures(references: Sequence[str], hypotheses: Sequence[str]) -> dict[s
 
 def transcribe_rows(rows: Sequence[dict[str, Any]], spec: PipelineSpec) -> tuple[list[str], float, float]:
     """Return (text per row, seconds of audio, wall seconds without loading the model)."""
-    engine = registry.transcriber(spec)
-    texts: list[str] = []
-    seconds = wall = 0.0
-    for at in range(0, len(rows), _ROWS_AT_ONCE):
-        began = time.perf_counter()
-        channels = []
-        for row in rows[at : at + _ROWS_AT_ONCE]:
-            samples = audio.decode(row["path"]).mean(axis=0)
-            seconds += len(samples) / audio.RATE
-            channels.append(Channel(samples, vad.speech_regions(samples)))
-        texts += [" ".join(w.text for w in h.words) for h in engine.transcribe_channels(channels, spec)]
-        wall += time.perf_counter() - began
-    return texts, seconds, wall
+    hearing = hear_rows(rows, spec)
+    return hearing.texts, hearing.audio_seconds, hearing.wall_seconds
 
 
 def read_rttm(path: Path) -> dict[str, list[tuple[float, float, str]]]:

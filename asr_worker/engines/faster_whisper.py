@@ -102,7 +102,7 @@ class FasterWhisperTranscriber:
                     words = self._again(clip, channels[clip.channel], tokenizer, spec)
                     if guard.is_loop(" ".join(w.text for w in words)):
                         words = guard.collapse(words)
-                    heard[clip.channel].warnings.append("a repetition loop was decoded again")
+                    heard[clip.channel].warnings.append(guard.LOOPED)
                 elif reason:
                     heard[clip.channel].warnings.append(reason)
                 heard[clip.channel].words += clip.place(words)

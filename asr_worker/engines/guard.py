@@ -18,6 +18,7 @@ from asr_worker.engines.base import Heard, Timed, in_order
 from asr_worker.types import Word
 
 RATE = 16_000
+LOOPED = "a repetition loop was decoded again"
 _MAX_COMPRESSION = 2.4
 _NO_SPEECH, _UNSURE = 0.6, -1.0
 _HOPELESS = -1.6

@@ -101,7 +101,7 @@ class TransformersTranscriber:
             if self.kind != "ctc":  # CTC cannot loop: it says what the frames say
                 words = self._run([audio], spec, no_repeat=4)[0].words
                 words = guard.collapse(words)
-                heard.warnings.append("a repetition loop was decoded again")
+                heard.warnings.append(guard.LOOPED)
         elif reason:
             heard.warnings.append(reason)
         heard.words += clip.place(words)
