@@ -270,7 +270,7 @@ class _Job:
 
     def _evaluate(self, candidate: PipelineSpec) -> dict[str, dict[str, dict[str, Any] | None]]:
         """Return the evaluation documents of both models on both sets, made one after the other on this machine."""
-        from asr_worker.evaluate import evaluate_rows
+        from asr_worker.evaluation import evaluate_rows
 
         golden, old = self.job["golden"], self.job.get("old")
         total = 4 if old else 2

@@ -13,6 +13,8 @@ from typing import Any, Generic, TypeVar
 
 from django.db.models import Model, Q, QuerySet
 
+from callcenter.core.errors import CallcenterError
+
 M = TypeVar("M", bound=Model)
 
 
@@ -35,8 +37,11 @@ class Page(Generic[M]):
 
 
 def parse_time(value: Any) -> datetime:
-    """Read a time from a cursor. Raises ValueError."""
-    return datetime.fromisoformat(str(value))
+    """Read a time from a cursor. Raises ValueError, also for a time without a zone."""
+    moment = datetime.fromisoformat(str(value))
+    if moment.tzinfo is None:
+        raise ValueError("no zone")
+    return moment
 
 
 def parse_id(value: Any) -> uuid.UUID:
@@ -44,13 +49,19 @@ def parse_id(value: Any) -> uuid.UUID:
     return uuid.UUID(str(value))
 
 
-def paginate(rows: QuerySet[M], keys: tuple[Key, ...], *, after: str = "", before: str = "", size: int = 25) -> Page[M]:
+def paginate(
+    rows: QuerySet[M], keys: tuple[Key, ...], *, after: str = "", before: str = "", size: int = 25, strict: bool = False
+) -> Page[M]:
     """Return the page after or before a cursor; an unreadable cursor means the first page.
 
-    The last key must be unique, or rows with equal keys could be skipped.
+    The last key must be unique, or rows with equal keys could be skipped. With `strict`, for machines, an unreadable
+    cursor raises CallcenterError instead.
     """
     backwards = bool(before) and not after
-    position = _decode(before if backwards else after, keys)
+    cursor = before if backwards else after
+    position = _decode(cursor, keys)
+    if strict and cursor and position is None:
+        raise CallcenterError("The cursor is not one of ours.", code="bad_cursor")
     backwards = backwards and position is not None
     ordered = rows.order_by(*[_order(key, backwards) for key in keys])
     if position is not None:
@@ -103,5 +114,5 @@ def _decode(cursor: str, keys: tuple[Key, ...]) -> tuple[Any, ...] | None:
         if not isinstance(values, list) or len(values) != len(keys):
             return None
         return tuple(key.parse(value) for key, value in zip(keys, values, strict=True))
-    except (ValueError, TypeError, binascii.Error):
+    except (ValueError, TypeError, binascii.Error, RecursionError):
         return None
