@@ -17,7 +17,8 @@ import numpy as np
 from asr_worker.engines import guard
 from asr_worker.engines.base import RATE, Channel, Clip, Heard, Progress, Timed, no_progress, pack
 from asr_worker.engines.registry import find_model
-from asr_worker.types import ModelMissing, PipelineSpec, Word
+from asr_worker.models import quantised
+from asr_worker.types import ModelMissing, PipelineSpec, SpeechError, Word
 
 _MAX_NEW_TOKENS = 224
 _OTHER_CLIP_MS = 20_000
@@ -26,7 +27,8 @@ _OTHER_CLIP_MS = 20_000
 def load(spec: PipelineSpec) -> tuple[Any, Any, str]:
     """Return (model in evaluation mode on its device, processor, kind), kind being `whisper`, `seq2seq` or `ctc`.
 
-    An adapter is merged where its kind allows that. Raises ModelMissing for a directory without a checkpoint.
+    An adapter is merged where its kind allows that; a directory marked as quantised gets its 8-bit layers. Raises
+    ModelMissing for a directory without a checkpoint.
     """
     import torch
     import transformers
@@ -39,7 +41,13 @@ def load(spec: PipelineSpec) -> tuple[Any, Any, str]:
     kind = "ctc" if "CTC" in names else "whisper" if config.model_type == "whisper" else "seq2seq"
     loader = transformers.AutoModelForCTC if kind == "ctc" else transformers.AutoModelForSpeechSeq2Seq
     half = spec.device.startswith("cuda")
-    model = loader.from_pretrained(path, local_files_only=True, dtype=torch.float16 if half else torch.float32)
+    if quantised.is_quantised(path):
+        if half:
+            message = f"{path.name} has 8-bit layers that only run on CPUs; serve another form of it on {spec.device}."
+            raise SpeechError(message, code="cpu_only", permanent=True)
+        model = quantised.load(path, loader)
+    else:
+        model = loader.from_pretrained(path, local_files_only=True, dtype=torch.float16 if half else torch.float32)
     if spec.adapter:
         from peft import PeftModel
 
