@@ -114,8 +114,11 @@ class _Job:
         self._tell = tell
         self._looked = time.monotonic()
         self.seconds: dict[str, float] = {}
-        self.config = FitConfig.from_json(job.get("config") or {})
-        self.served = PipelineSpec.from_json(job["served"])
+        try:
+            self.config = FitConfig.from_json(job.get("config") or {})
+            self.served = PipelineSpec.from_json(job["served"])
+        except (ValueError, TypeError, KeyError) as error:
+            raise SpeechError(f"The job cannot be read: {error}", code="bad_job", permanent=True) from error
         self.served = replace(self.served, device=os.environ.get("SPEECH_DEVICE") or self.served.device)
 
     # --- how far -----------------------------------------------------------------------------------
