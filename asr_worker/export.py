@@ -125,12 +125,13 @@ def variants(
     """Return {kind, bytes, wer, real_time_factor} of the checkpoint as it is and of its other forms, on the same rows.
 
     `served` is a directory of `export`; what CTranslate2 serves is measured with faster-whisper, the others with the
-    engine transformers, all with the spec's beam. `bytes` are those of the weights. Nothing stays on the disk.
+    engine transformers, all with the spec's beam (greedy unless said otherwise: a beam there takes longer than the
+    audio). `bytes` are those of the weights. Nothing stays on the disk.
     """
     from asr_worker.engines import registry
     from asr_worker.evaluation import evaluate_rows
 
-    spec = replace(spec or PipelineSpec(), adapter="")
+    spec = replace(spec or PipelineSpec(beam_size=1), adapter="")
     out: list[dict[str, Any]] = []
 
     def measure(kind: str, folder: Path, engine: str, weights: str, compute: str = "float32") -> None:
@@ -145,7 +146,7 @@ def variants(
         for folder in sorted(served.glob("ct2-*")):
             kind = folder.name.removeprefix("ct2-")
             # CTranslate2 computes float16 weights in float32 where the processor knows no better.
-            measure(folder.name, folder, "faster-whisper", "model.bin", "int8" if kind == "int8" else "default")
+            measure(folder.name, folder, "faster-whisper", "model.bin", "int8" if kind == "int8" else "float32")
         with tempfile.TemporaryDirectory(prefix="variants-") as place:
             made = quantise_dynamic(served, Path(place) / "dynamic-int8")
             measure("dynamic-int8", made, "transformers", "")
@@ -227,12 +228,20 @@ def _copy_checkpoint(checkpoint: Path, folder: Path) -> None:
 
 def _complete(folder: Path) -> None:
     """Write the two files that faster-whisper reads in their own names where a newer library joined them in others."""
+    from tokenizers import Tokenizer
     from transformers import AutoTokenizer, WhisperFeatureExtractor
 
     if not (folder / "preprocessor_config.json").is_file():
         WhisperFeatureExtractor.from_pretrained(folder, local_files_only=True).save_pretrained(folder)
     if not (folder / "tokenizer.json").is_file():
         AutoTokenizer.from_pretrained(folder, local_files_only=True).save_pretrained(folder)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    vocabulary = json.loads((folder / "config.json").read_text(encoding="utf-8"))["vocab_size"]
+    # Older checkpoints leave the time stamps out of the tokenizer. Where its files are gone altogether, a library may
+    # make up an empty one without a word.
+    spoken = tokenizer.encode("hello", add_special_tokens=False).ids
+    if not spoken or not vocabulary - 1600 <= tokenizer.get_vocab_size() <= vocabulary:
+        raise ValueError("its tokenizer is missing or belongs to another model")
 
 
 def _load(checkpoint: Path) -> Any:
@@ -274,7 +283,7 @@ def _opens(folder: Path) -> None:
     """Raise what CTranslate2 says of a directory that it cannot serve."""
     import ctranslate2
 
-    ctranslate2.models.Whisper(str(folder), device="cpu", compute_type="default", intra_threads=1)
+    ctranslate2.models.Whisper(str(folder), device="cpu", compute_type="float32", intra_threads=1)
 
 
 def _weight_bytes(folder: Path) -> int:
