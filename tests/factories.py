@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import math
 import struct
 import wave
@@ -18,6 +19,7 @@ import factory
 from django.utils import timezone
 from factory.django import DjangoModelFactory
 
+from asr_worker import types as asr_types
 from callcenter.accounts.models import ApiToken, Role, Team, User
 from callcenter.calls.models import Batch, BatchRow, Call, Queue, Recording, Transcript, Turn
 from callcenter.core.storage import audio_key, store
@@ -187,6 +189,7 @@ class TurnFactory(DjangoModelFactory):
     transcript = factory.SubFactory(TranscriptFactory)
     call = factory.LazyAttribute(lambda turn: turn.transcript.call)
     index = factory.Sequence(lambda n: n)
+    source_turn = factory.LazyAttribute(lambda turn: turn.index)
     party = "agent"
     speaker = factory.LazyAttribute(lambda turn: "channel-0" if turn.party == "agent" else "channel-1")
     channel = factory.LazyAttribute(lambda turn: 0 if turn.party == "agent" else 1)
@@ -395,8 +398,47 @@ QUIET = Story(
 )
 
 
-def understood_call(story: Story | None = None, *, audio: bool = False, run: bool = True, **values: Any) -> Call:
-    """Create a call with transcript, turns, insight, alerts and a finished run; with audio in the store if asked."""
+def stored_artefact(call: Call) -> None:
+    """Write the call's turns to the store as the transcript they came from, and project it: it can be corrected."""
+    from callcenter.review.projection import project
+
+    transcript = call.transcript
+    assert transcript is not None
+    turns = tuple(
+        asr_types.Turn(
+            index=turn.index,
+            party=turn.party,
+            speaker=turn.speaker,
+            channel=turn.channel,
+            start_ms=turn.start_ms,
+            end_ms=turn.end_ms,
+            words=tuple(asr_types.Word(*word) for word in turn.words),
+        )
+        for turn in transcript.turns.order_by("index")
+    )
+    document = asr_types.Transcript(
+        recording=call.recording.sha256,
+        spec=asr_types.PipelineSpec(model=transcript.model),
+        fingerprint=transcript.fingerprint,
+        model=transcript.model,
+        language="en",
+        duration_ms=call.recording.duration_ms,
+        layout=transcript.layout,
+        diarizer=transcript.diarizer,
+        mapping=asr_types.PartyMapping(**transcript.mapping),
+        turns=turns,
+    )
+    store().put_bytes(transcript.artefact_key, json.dumps(document.to_json()).encode())
+    project(call, transcript)
+
+
+def understood_call(
+    story: Story | None = None, *, audio: bool = False, artefact: bool = False, run: bool = True, **values: Any
+) -> Call:
+    """Create a call with transcript, turns, insight, alerts and a finished run.
+
+    With `audio` its sound lies in the store, with `artefact` (or `audio`) its transcript, so that it can be corrected.
+    """
     story = story or Story()
     position = 800
     laid: list[tuple[str, str, float, list[list[Any]]]] = []
@@ -421,6 +463,8 @@ def understood_call(story: Story | None = None, *, audio: bool = False, run: boo
         )
     call.transcript = transcript
     call.save(update_fields=["transcript"])
+    if audio or artefact:
+        stored_artefact(call)
     document = insight_document(story, laid, duration_ms)
     InsightFactory(
         call=call,

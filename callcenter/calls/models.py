@@ -84,6 +84,8 @@ class Call(models.Model):
     source = models.CharField(max_length=12, default="web")
     filename = models.CharField(max_length=255, blank=True)
     parties_swapped = models.BooleanField(default=False)
+    #: When the text last changed without having been understood since; empty when understanding is up to date.
+    corrected_at = models.DateTimeField(null=True, blank=True)
     transcript = models.ForeignKey("Transcript", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     created_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -110,6 +112,9 @@ class Call(models.Model):
             models.Index(fields=["-started_at", "-id"]),
             models.Index(fields=["team", "-started_at"]),
             models.Index(fields=["agent", "-started_at"]),
+            models.Index(
+                fields=["corrected_at"], condition=models.Q(corrected_at__isnull=False), name="call_to_understand_again"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -152,7 +157,9 @@ class Transcript(models.Model):
 class Turn(models.Model):
     """An uninterrupted stretch of one party: the projection of a transcript that pages read and search.
 
-    `words` is a list of [text, start_ms, end_ms, probability]. `party` already respects swapped parties.
+    It shows the transcript with the approved corrections in it. `words` is a list of [text, start_ms, end_ms,
+    probability]. `party` already respects swapped parties. `source_turn` and `source_word` name the first word of the
+    stored transcript in this turn: the turn's name in corrections and reviews, which survives splits elsewhere.
     """
 
     transcript = models.ForeignKey(Transcript, on_delete=models.CASCADE, related_name="turns")
@@ -166,6 +173,20 @@ class Turn(models.Model):
     text = models.TextField()
     words: Any = models.JSONField(default=list)
     mean_probability = models.FloatField(null=True)
+    source_turn = models.PositiveIntegerField(default=0)
+    source_word = models.PositiveIntegerField(default=0)
+    #: What the model had heard here; empty where that is how it reads.
+    heard = models.TextField(blank=True)
+    #: The approved corrections that made this turn read as it does.
+    corrections: Any = models.JSONField(default=list)
+    #: "corrected" or "confirmed" once a person has looked at it.
+    review = models.CharField(max_length=10, blank=True)
+    #: How many of its words are likely wrong; empty until it was computed.
+    expected_errors = models.FloatField(null=True)
+    #: The turn's place among the spot checks; empty where it is none of them.
+    spot_check = models.BigIntegerField(null=True)
+    #: Stands in the review queue: of a current transcript, and nobody has looked at it yet.
+    to_review = models.BooleanField(default=False)
     search = models.GeneratedField(
         expression=SearchVector("text", config="english"), output_field=SearchVectorField(), db_persist=True
     )
@@ -173,7 +194,24 @@ class Turn(models.Model):
     class Meta:
         ordering = ["index"]
         constraints = [models.UniqueConstraint(fields=["transcript", "index"], name="one_turn_per_index")]
-        indexes = [GinIndex(fields=["search"]), models.Index(fields=["call", "index"])]
+        indexes = [
+            GinIndex(fields=["search"]),
+            models.Index(fields=["call", "index"]),
+            models.Index(
+                fields=["-expected_errors", "id"],
+                condition=models.Q(to_review=True, spot_check=None),
+                name="turn_review_queue",
+            ),
+            models.Index(
+                fields=["spot_check"],
+                condition=models.Q(to_review=True, spot_check__isnull=False),
+                name="turn_spot_checks",
+            ),
+            models.Index(fields=["review"], condition=~models.Q(review=""), name="turn_reviewed"),
+            models.Index(
+                fields=["transcript"], condition=models.Q(expected_errors=None), name="turn_without_expectation"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.party} {self.start_ms}"

@@ -7,6 +7,7 @@ from django.conf import settings
 from asr_worker.types import PipelineSpec
 from callcenter.calls.models import Call
 from callcenter.learning.models import Model
+from callcenter.review.vocabulary import terms_for
 
 
 def spec_for(call: Call) -> PipelineSpec:
@@ -26,4 +27,5 @@ def spec_for(call: Call) -> PipelineSpec:
         diarizer=env.SPEECH_DIARIZER,
         num_speakers=call.num_speakers,
         agent_channel=call.agent_channel,
+        hot_words=tuple(terms_for(call.team_id)),
     )

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import transaction
 
 from asr_worker.types import Transcript as TranscriptDocument
-from callcenter.calls.models import Call, Transcript, Turn
+from callcenter.calls.models import Call, Transcript
 from callcenter.core.storage import store
 
 OTHER = {"agent": "customer", "customer": "agent", "unknown": "unknown"}
@@ -20,9 +20,14 @@ def store_transcript(*, call: Call, key: str) -> Transcript:
 
     Raises ValueError for an artefact of an unknown schema and FileNotFoundError when it is gone.
     """
+    from callcenter.review.carrying import carry_over
+    from callcenter.review.projection import project
+    from callcenter.review.vocabulary import count_words
+
     document = TranscriptDocument.from_json(json.loads(store().get_bytes(key)))
     probabilities = [w.probability for turn in document.turns for w in turn.words]
     with transaction.atomic():
+        locked = Call.objects.select_for_update().get(pk=call.pk)
         transcript, created = Transcript.objects.get_or_create(
             call=call,
             artefact_key=key,
@@ -44,28 +49,16 @@ def store_transcript(*, call: Call, key: str) -> Transcript:
                 "mean_probability": fmean(probabilities) if probabilities else None,
             },
         )
-        if created:
-            Turn.objects.bulk_create(
-                [
-                    Turn(
-                        transcript=transcript,
-                        call=call,
-                        index=turn.index,
-                        party=OTHER[turn.party] if call.parties_swapped else turn.party,
-                        speaker=turn.speaker[:40],
-                        channel=max(turn.channel, 0),
-                        start_ms=turn.start_ms,
-                        end_ms=turn.end_ms,
-                        text=turn.text,
-                        words=[[w.text, w.start_ms, w.end_ms, round(w.probability, 4)] for w in turn.words],
-                        mean_probability=fmean([w.probability for w in turn.words]) if turn.words else None,
-                    )
-                    for turn in document.turns
-                ],
-                batch_size=500,
-            )
-        call.transcript = transcript
-        call.save(update_fields=["transcript", "updated_at"])
+        new = created or locked.transcript_id != transcript.pk
+        call.transcript, call.parties_swapped = transcript, locked.parties_swapped
+        # Understanding follows by itself, so nothing is left of what a person has corrected since the last one.
+        call.corrected_at = None
+        call.save(update_fields=["transcript", "corrected_at", "updated_at"])
+        if new:
+            if created:
+                count_words(w.text for turn in document.turns for w in turn.words)
+            carry_over(call=call, transcript=transcript, document=document)
+            project(call, transcript, document=document)
     return transcript
 
 
