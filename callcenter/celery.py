@@ -19,6 +19,10 @@ app.conf.task_routes = {
     "calls.*": {"queue": "ingest"},
     "pipeline.understand": {"queue": "nlu"},
     "pipeline.*": {"queue": "default"},
+    "review.*": {"queue": "default"},
+    "learning.nightly": {"queue": "ingest"},
+    "learning.dataset_job": {"queue": "ingest"},
+    "learning.*": {"queue": "default"},
     "asr_worker.*": {"queue": "speech"},
 }
 app.autodiscover_tasks()

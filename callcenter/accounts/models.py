@@ -31,6 +31,8 @@ class Team(models.Model):
     name = models.CharField(max_length=120, unique=True)
     slug = models.SlugField(max_length=120, unique=True)
     correction_approval = models.CharField(max_length=10, choices=Approval.choices, default=Approval.ALL)
+    #: Whether models may learn from this team's calls, where a call does not say otherwise.
+    training_consent = models.BooleanField(default=True)
 
     class Meta:
         ordering = ["name"]

@@ -84,6 +84,8 @@ class Call(models.Model):
     source = models.CharField(max_length=12, default="web")
     filename = models.CharField(max_length=255, blank=True)
     parties_swapped = models.BooleanField(default=False)
+    #: Whether models may learn from this call; empty: as its team has it.
+    training_consent = models.BooleanField(null=True, blank=True)
     #: When the text last changed without having been understood since; empty when understanding is up to date.
     corrected_at = models.DateTimeField(null=True, blank=True)
     transcript = models.ForeignKey("Transcript", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")

@@ -6,13 +6,14 @@ A wrong value stops the process with one message per wrong variable, before anyt
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -60,9 +61,37 @@ class Env(BaseSettings):
     SWEEP_SECONDS: int = Field(default=30, ge=1)
     RUN_MAX_ATTEMPTS: int = Field(default=4, ge=1)
 
+    LEARNING_NIGHTLY_HOUR: int = Field(default=2, ge=-1, le=23)
+    LEARNING_MIN_CORRECTIONS: int = Field(default=10, ge=1)
+    LEARNING_METHOD: Literal[
+        "full", "frozen_encoder", "lora", "adalora", "ia3", "prefix", "prompt", "bottleneck"
+    ] = "frozen_encoder"
+    LEARNING_CONFIG: str = ""
+    LEARNING_GATE: str = ""
+    LEARNING_BASE: Literal["original", "served"] = "original"
+    LEARNING_REPLAY_SHARE: float = Field(default=0.3, ge=0, le=0.9)
+    LEARNING_PSEUDO_SHARE: float = Field(default=0.0, ge=0, le=0.9)
+    LEARNING_AUTO_PROMOTE: bool = True
+    LEARNING_RETRANSCRIBE_DAYS: int = Field(default=0, ge=0)
+    LEARNING_MAX_ATTEMPTS: int = Field(default=4, ge=1)
+    LEARNING_SILENCE_SECONDS: int = Field(default=120, ge=20)
+
     EMAIL_URL: str = ""
     NOTIFY_URLS: str = ""
     METRICS_TOKEN: str = ""
+
+    @field_validator("LEARNING_CONFIG", "LEARNING_GATE")
+    @classmethod
+    def _json_object(cls, text: str) -> str:
+        """Refuse what is not a JSON object before a night begins with it."""
+        if text.strip():
+            try:
+                found = json.loads(text)
+            except ValueError as error:
+                raise ValueError("is not JSON") from error
+            if not isinstance(found, dict):
+                raise ValueError('is not a JSON object such as {"epochs": 4}')
+        return text.strip()
 
 
 @lru_cache(maxsize=1)

@@ -27,6 +27,7 @@ COLUMNS: dict[str, str] = {
     "language": "language code such as en",
     "num_speakers": "how many people speak, for mono calls (1 to 8; empty: find out)",
     "agent_channel": "channel of the agent where each party has a channel (0 or 1)",
+    "training_consent": "yes or no: whether models may learn from the call (empty: as its team has it)",
 }
 ALIASES = {"audio": "filename", "file": "filename", "path": "filename"}
 MAX_TEXT = 120
@@ -46,6 +47,7 @@ class Metadata:
     language: str
     num_speakers: int
     agent_channel: int
+    training_consent: bool | None = None
 
 
 def canonical(column: str) -> str:
@@ -90,6 +92,7 @@ def resolve(raw: dict[str, Any], *, team: Team, by: User | None, fallback_start:
         language=_language(values.get("language", "en")),
         num_speakers=_number(values, "num_speakers", 0, 8),
         agent_channel=_number(values, "agent_channel", 0, 1),
+        training_consent=_yes_or_no(values.get("training_consent", "")),
     )
 
 
@@ -140,6 +143,17 @@ def _language(text: str) -> str:
     if not re.fullmatch(r"[a-z]{2,3}(-[a-z0-9]{2,8})?", code):
         raise Refused(f"language “{text}” is not a language code such as en.", code="bad_metadata")
     return code
+
+
+def _yes_or_no(text: str) -> bool | None:
+    word = text.lower()
+    if not word:
+        return None
+    if word in ("yes", "true", "1", "y"):
+        return True
+    if word in ("no", "false", "0", "n"):
+        return False
+    raise Refused(f"training_consent “{text}” is not yes or no.", code="bad_metadata")
 
 
 def _number(values: dict[str, str], name: str, low: int, high: int) -> int:
