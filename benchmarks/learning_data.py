@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 NEW, OLD = "spelled_entities", "librispeech_other"
-PSEUDO, PSEUDO_ROWS = "librispeech_untranscribed", 120
+PSEUDO, PSEUDO_ROWS = "librispeech_untranscribed", 80
 REPLAY = {"common_voice": 61, "asterisk_prompts": 40}
 NEEDED = (NEW, OLD, PSEUDO, *REPLAY)
 

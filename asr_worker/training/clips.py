@@ -30,7 +30,7 @@ class Clips:
         return len(self.examples)
 
     def key(self, example: Example) -> str:
-        return f"{self.level}|{example.id}|{example.path.name}|{example.variant}"
+        return f"{self.level}{self.family.learning_layers}|{example.id}|{example.path.name}|{example.variant}"
 
     def add(
         self,

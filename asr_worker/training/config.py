@@ -48,7 +48,8 @@ class FitConfig:
 
     `patience` counts validations without a better validation WER; 0 never stops early. `average_with_base` is the
     share of the base weights mixed into the result (0 none, -1: chosen on the validation rows). `max_minutes` 0
-    means no limit; at the limit the best checkpoint so far is the result.
+    means no limit; at the limit the best checkpoint so far is the result. `encoder_layers` lets that many of the
+    encoder's top layers learn in the method `frozen_encoder`; what lies below them is still computed once.
     """
 
     method: Method = "frozen_encoder"
@@ -77,6 +78,7 @@ class FitConfig:
     adversary_epsilon: float = 0.05
     adversary_steps: int = 3
     cache_encoder: bool = True
+    encoder_layers: int = 0
     pad_to_full_window: bool = False
     search_trials: int = 0
     augment: AugmentConfig = field(default_factory=AugmentConfig)

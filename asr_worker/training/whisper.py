@@ -46,6 +46,7 @@ class WhisperFamily:
         generation = base / "generation_config.json"
         self.generation = json.loads(generation.read_text()) if generation.is_file() else {}
         self._suppressed: torch.Tensor | None = None
+        self.learning_layers = 0
 
     def freeze_all_but_head(self) -> None:
         """Let the decoder's layers learn.
@@ -55,9 +56,15 @@ class WhisperFamily:
         """
         for name, parameter in self.model.model.decoder.named_parameters():
             parameter.requires_grad_(not name.startswith("embed_tokens"))
+        encoder = self.model.model.encoder
+        if self.learning_layers:
+            for part in (*encoder.layers[-self.learning_layers :], encoder.layer_norm):
+                part.requires_grad_(True)
 
     def level(self, config: FitConfig) -> str:
         """Return what is computed once per clip: `encoder` outputs where the encoder stays as it is, else `features`."""
+        layers = self.model.config.encoder_layers
+        self.learning_layers = min(config.encoder_layers, layers) if config.method == "frozen_encoder" else 0
         return "features" if config.method == "full" or not config.cache_encoder else "encoder"
 
     # --- what is said ------------------------------------------------------------------------------
@@ -98,7 +105,9 @@ class WhisperFamily:
             window = np.zeros((len(part), self.mels, self.window), np.float32)
             for row, one in zip(window, part, strict=True):
                 row[:, : len(one)] = one.T
-            encoded = encoder_forward(self.model.model.encoder, torch.from_numpy(window).to(device))
+            encoded = encoder_forward(
+                self.model.model.encoder, torch.from_numpy(window).to(device), without_top=self.learning_layers
+            )
             for one, frames in zip(part, encoded.float().cpu().numpy(), strict=True):
                 out.append(frames[: min(len(frames), len(one) // 2 + MARGIN)])
         return out
@@ -139,9 +148,9 @@ class WhisperFamily:
 
     def encoded(self, batch: Batch) -> torch.Tensor:
         """Return what the decoder attends to, running the encoder only where its outputs are not given."""
-        if batch["level"] == "encoder":
-            return batch["inputs"]
         encoder = self.model.model.encoder
+        if batch["level"] == "encoder":
+            return top_layers(encoder, batch["inputs"], batch["mask"], self.learning_layers)
         learns = torch.is_grad_enabled() and any(p.requires_grad for p in encoder.parameters())
         with torch.set_grad_enabled(learns or batch["inputs"].requires_grad):
             return encoder_forward(encoder, batch["inputs"].transpose(1, 2))
@@ -156,14 +165,14 @@ class WhisperFamily:
 
     @torch.inference_mode()
     def transcribe(self, batch: Batch, prompts: Sequence[list[int]]) -> list[str]:
-        """Return the greedily decoded text per clip, at most a little more than twice as long as the reference."""
+        """Return the greedily decoded text per clip, at most a third longer than the longest reference."""
         from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
         self.model.eval()
         memory, mask = with_virtual_frames(self.model, self.encoded(batch), batch["mask"])
         end = self.model.config.eos_token_id
         device = memory.device
-        longest = min(MOST_TOKENS, 2 * batch["ids"].shape[1] + 8)
+        longest = min(MOST_TOKENS, batch["ids"].shape[1] * 4 // 3 + 8)
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
         ids = torch.tensor(prompts, device=device)
         produced: list[torch.Tensor] = []
@@ -195,18 +204,28 @@ class WhisperFamily:
         return self._suppressed
 
 
-def encoder_forward(encoder: nn.Module, features: torch.Tensor) -> torch.Tensor:
+def encoder_forward(encoder: nn.Module, features: torch.Tensor, *, without_top: int = 0) -> torch.Tensor:
     """Return the encoder's outputs [batch, frames // 2, width] for features [batch, mels, frames], frames <= window.
 
-    The same computation as transformers' own, which insists on 30 s.
+    The same computation as transformers' own, which insists on 30 s. `without_top` stops before that many layers (and
+    before the last norm); `top_layers` goes on from there.
     """
     x = functional.gelu(encoder.conv1(features))
     x = functional.gelu(encoder.conv2(x)).transpose(1, 2)
     x = x + encoder.embed_positions.weight[: x.shape[1]]
     x = functional.dropout(x, p=encoder.dropout, training=encoder.training)
-    for layer in encoder.layers:
+    for layer in encoder.layers[: len(encoder.layers) - without_top]:
         x = layer(x, None)
-    return encoder.layer_norm(x)
+    return x if without_top else encoder.layer_norm(x)
+
+
+def top_layers(encoder: nn.Module, states: torch.Tensor, mask: torch.Tensor | None, count: int) -> torch.Tensor:
+    """Return the encoder's outputs given the states below its top `count` layers; the states themselves for none."""
+    if not count:
+        return states
+    for layer in encoder.layers[-count:]:
+        states = layer(states, mask)
+    return encoder.layer_norm(states)
 
 
 def decoder_forward(
