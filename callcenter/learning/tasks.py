@@ -41,7 +41,7 @@ def night(scheduled: bool = False, night_id: int | None = None, user_id: int | N
 
     if night_id is not None:
         nightly.work_on(NightlyRun.objects.get(pk=night_id))
-    elif not scheduled or nightly.due():
+    else:
         nightly.run_once(by=User.objects.filter(pk=user_id).first() if user_id else None, scheduled=scheduled)
 
 

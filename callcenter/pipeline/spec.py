@@ -13,9 +13,13 @@ from callcenter.review.vocabulary import terms_for
 def spec_for(call: Call) -> PipelineSpec:
     """Return the spec of a new run: the served registry model if there is one, else the configured default."""
     env = settings.ENV
-    served = Model.objects.filter(status=Model.Status.SERVED).first()
+    # The row of the model that the settings name only keeps its place in the registry: the settings decide.
+    served = Model.objects.filter(status=Model.Status.SERVED, built_in=False).first()
+    english = call.language.lower().startswith("en")
+    if served is not None and served.english_only and not english:
+        served = None
     model = served.reference if served else env.SPEECH_MODEL
-    if not call.language.lower().startswith("en") and model.endswith(".en"):
+    if not english and model.endswith(".en"):
         # An English-only model would write English-sounding nonsense without a word of warning.
         model = model.removesuffix(".en")
     return PipelineSpec(

@@ -37,6 +37,8 @@ def own_store(settings: Any, tmp_path: Path) -> None:
     settings.STORAGE_URL = f"file://{tmp_path / 'store'}"
     settings.FILE_UPLOAD_TEMP_DIR = tmp_path
     settings.WHITENOISE_AUTOREFRESH = True
+    # Whatever the hour is while the tests run, the clock begins no night unless a test asks for it.
+    settings.ENV = settings.ENV.model_copy(update={"LEARNING_NIGHTLY_HOUR": -1})
 
 
 @pytest.fixture(autouse=True)

@@ -149,11 +149,13 @@ def sweep() -> int:
     """Begin the night that is due, go on with interrupted ones, end those whose training has ended; return how many."""
     done = 0
     if due():
-        enqueue("learning.nightly", queue="ingest", scheduled=True)
-        done += 1
+        night, created = NightlyRun.objects.get_or_create(night=_night(timezone.localtime()), number=0)
+        if created:
+            enqueue("learning.nightly", queue="ingest", night_id=night.pk)
+            done += 1
     for night in NightlyRun.objects.filter(state=State.WORKING).select_related("run__candidate"):
         if night.run is None:
-            if night.claimed_at is not None and night.claimed_at < timezone.now() - _STALE:
+            if (night.claimed_at or night.created_at) < timezone.now() - _STALE:
                 enqueue("learning.nightly", queue="ingest", night_id=night.pk)
                 done += 1
         elif night.run.ended:

@@ -15,7 +15,7 @@ from callcenter.core.errors import CallcenterError
 from callcenter.core.storage import store
 from callcenter.learning.models import Model
 
-#: Formats that hold numbers and text and nothing that could be run; pickles (torch's .bin, .pt, .pkl) are not among them.
+#: Formats that hold numbers and text and nothing that could be run; pickles (.bin, .pt, .pkl) are not among them.
 SUFFIXES = {".safetensors", ".json", ".txt", ".md", ".model", ".tiktoken"}
 MAX_BYTES = 12 * 2**30
 MAX_FILES = 200
