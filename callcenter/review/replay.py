@@ -101,7 +101,7 @@ class Piece:
         """Return start and end in ms."""
         words = self.words
         start = self.start_ms if self.start_ms is not None else (words[0].start_ms if words else self.anchor_ms)
-        end = self.end_ms if self.end_ms is not None else (words[-1].end_ms if words else start)
+        end = self.end_ms if self.end_ms is not None else max((word.end_ms for word in words), default=start)
         return start, max(start, end)
 
     def change_ids(self) -> list[str]:
@@ -232,7 +232,8 @@ class State:
             raise Unfit("The two turns are of different parties.")
         first, second = sorted((target, piece), key=lambda p: p.span()[0])
         first.end_ms = max(first.span()[1], second.span()[1]) if second.end_ms is not None else None
-        first.cells.extend(second.cells)
+        # One may lie within the other, where a turn between them was given to their party.
+        first.cells = sorted([*first.cells, *second.cells], key=self._moment)
         first.changes = list(dict.fromkeys([*first.changes, *second.changes, change.id]))
         self.pieces.remove(second)
         for turn in {cell.turn for cell in second.cells}:
@@ -267,6 +268,9 @@ class State:
         longest = max(end, self.document.duration_ms)
         upper = later[0].start_ms if later else min((s for s, _ in near if s >= end), default=longest)
         return lower, max(lower, upper)
+
+    def _moment(self, cell: Cell) -> int:
+        return cell.words[0].start_ms if cell.words else self.heard[cell.turn][cell.first].start_ms
 
     def _near(self, piece: Piece) -> list[Piece]:
         at = next(n for n, p in enumerate(self.pieces) if p is piece)

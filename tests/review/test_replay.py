@@ -180,7 +180,7 @@ def act(state: State, kind: str, number: int, text: list[str]) -> list[Change]:
         return []
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(ACTION, max_size=10), st.data())
 def test_whatever_people_do_replay_gives_what_they_saw_and_loses_no_heard_word(
     actions: list, data: st.DataObject
@@ -211,7 +211,7 @@ def test_whatever_people_do_replay_gives_what_they_saw_and_loses_no_heard_word(
     assert stored == [(t.index, n) for t in DOC.turns for n in range(len(t.words))]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.integers(0, 3), TEXT)
 def test_a_typed_text_reads_as_typed_and_every_word_in_both_keeps_its_times(number: int, text: list[str]) -> None:
     state = State(DOC)
