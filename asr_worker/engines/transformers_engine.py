@@ -49,13 +49,9 @@ def load(spec: PipelineSpec) -> tuple[Any, Any, str]:
     else:
         model = loader.from_pretrained(path, local_files_only=True, dtype=torch.float16 if half else torch.float32)
     if spec.adapter:
-        from peft import PeftModel
+        from asr_worker.training.adapters import attach
 
-        model = PeftModel.from_pretrained(model, str(find_model(spec.adapter)))
-        try:
-            model = model.merge_and_unload()
-        except (AttributeError, NotImplementedError, ValueError, TypeError):
-            pass  # prompt-like adapters cannot be folded into the weights and are served as they are
+        model = attach(model, find_model(spec.adapter), path)
     processor = transformers.AutoProcessor.from_pretrained(path, local_files_only=True)
     return model.to(spec.device).eval(), processor, kind
 

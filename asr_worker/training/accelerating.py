@@ -10,7 +10,7 @@ from asr_worker.training.config import FitConfig
 
 
 def precision_of(config: FitConfig, cuda: bool) -> str:
-    """Return accelerate's word for the precision: `auto` is bf16 where the GPU has it, fp16 on older ones, fp32 on CPUs."""
+    """Return accelerate's word for the precision: `auto` is bf16 on GPUs that have it, else fp16, and fp32 on CPUs."""
     if config.precision == "auto":
         if not cuda:
             return "no"

@@ -1,4 +1,4 @@
-"""From a dataset's rows to examples: who trains, who validates, what a training clip sounds like, which clips go together.
+"""From a dataset's rows to examples: who trains, who validates, what a training clip sounds like, which go together.
 
 A clip is trained on in the form in which it is served: only the speech that the voice activity finds, packed the way
 the engines pack it, so that training and serving see the same silence and the same joins.
@@ -163,7 +163,7 @@ def served_audio(path: Path, change: Callable[[np.ndarray], np.ndarray] | None =
 
 
 def batches(lengths: Sequence[int], size: int, *, seed: int, epoch: int) -> list[list[int]]:
-    """Return the positions of all clips in batches of like length: shuffled, and the same for the same seed and epoch."""
+    """Return all clips' positions in batches of like length: shuffled, and the same for the same seed and epoch."""
     rng = random.Random(f"{seed}:{epoch}")
     order = list(range(len(lengths)))
     rng.shuffle(order)

@@ -48,11 +48,13 @@ def groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
 
 
 def set_dropout(model: nn.Module, rate: float) -> None:
-    """Set the residual and activation dropout of every transformer layer; attention dropout stays as it was."""
+    """Set the residual and activation dropout of every layer, whether a module or a number."""
     for module in model.modules():
         for name in ("dropout", "activation_dropout"):
             if type(getattr(module, name, None)) is float and "Attention" not in type(module).__name__:
                 setattr(module, name, rate)
+        if isinstance(module, nn.Dropout):
+            module.p = rate
 
 
 def apply(family: Any, config: FitConfig, *, total_steps: int) -> Applied:

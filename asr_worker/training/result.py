@@ -1,4 +1,4 @@
-"""What a fine-tuning leaves behind, in one value that is also its `fit.json`, and the model card that tells its story."""
+"""What a fine-tuning leaves behind, in one value that is also its `fit.json`, and the model card that tells it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class FitResult:
 
 
 def fingerprint(base: Path) -> str:
-    """Return 32 hex digits over a checkpoint's configuration and weights: two bases with one fingerprint are the same."""
+    """Return 32 hex digits over a checkpoint's configuration and weights: one fingerprint means one base."""
     digest = hashlib.sha256()
     for path in sorted([base / "config.json", *base.glob("*.safetensors"), *base.glob("pytorch_model*.bin")]):
         if path.is_file():

@@ -1,0 +1,3 @@
+from asr_worker.training.cli import main
+
+raise SystemExit(main())
