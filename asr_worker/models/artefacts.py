@@ -44,7 +44,8 @@ def put(store: Store, folder: Path) -> tuple[str, int]:
 
     Raises ModelDamaged for a directory without files.
     """
-    found = sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
+    # A checkpoint tuned from a fetched model may have taken that model's list along with its other files.
+    found = sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".") and p != folder / _LIST)
     if not found:
         raise ModelDamaged(f"{folder.name} holds no files, so there is no model in it.")
     files = [{"path": p.relative_to(folder).as_posix(), "sha256": _hash(p), "size": p.stat().st_size} for p in found]

@@ -34,7 +34,10 @@ def test_a_dataset_comes_out_of_the_store_as_it_went_in(store: FileStore, tmp_pa
     sha256 = datasets.put_manifest(store, [filed(store), filed(store, b"flac two", id="b", split="validation")])
     folder = datasets.materialise(store, datasets.manifest_key(sha256), tmp_path / "here")
     assert hashlib.sha256((folder / datasets.MANIFEST).read_bytes()).hexdigest() == sha256
-    assert {row["id"]: row["path"].read_bytes() for row in datasets.read(folder)} == {"a": b"flac one", "b": b"flac two"}
+    assert {row["id"]: row["path"].read_bytes() for row in datasets.read(folder)} == {
+        "a": b"flac one",
+        "b": b"flac two",
+    }
     assert [row["id"] for row in datasets.read(folder, splits=("validation",))] == ["b"]
 
 
@@ -105,15 +108,24 @@ def test_a_model_is_fetched_once_and_is_what_was_stored(store: FileStore, model:
     assert artefacts.fetch(ref, models_dir=tmp_path / "models", store=FileStore(tmp_path / "nowhere")) == here
 
 
+def test_a_model_tuned_from_a_fetched_one_can_be_stored_and_fetched_in_turn(
+    store: FileStore, model: Path, tmp_path: Path
+) -> None:
+    ref, _ = artefacts.put(store, model)
+    here = artefacts.fetch(ref, models_dir=tmp_path / "models", store=store)
+    (here / "ct2-int8" / "model.bin").write_bytes(b"tuned")
+    tuned, _ = artefacts.put(store, here)
+    there = artefacts.fetch(tuned, models_dir=tmp_path / "elsewhere", store=store)
+    assert tuned != ref and (there / "ct2-int8" / "model.bin").read_bytes() == b"tuned"
+
+
 def test_another_content_is_another_reference(store: FileStore, model: Path) -> None:
     first, _ = artefacts.put(store, model)
     (model / "config.json").write_text('{"changed": true}')
     assert artefacts.put(store, model)[0] != first
 
 
-def test_a_damaged_model_is_not_served_and_leaves_nothing_behind(
-    store: FileStore, model: Path, tmp_path: Path
-) -> None:
+def test_a_damaged_model_is_not_served_and_leaves_nothing_behind(store: FileStore, model: Path, tmp_path: Path) -> None:
     ref, _ = artefacts.put(store, model)
     store.put_bytes(f"{ref.removeprefix('store:')}/ct2-int8/model.bin", b"other")
     with pytest.raises(artefacts.ModelDamaged, match="model.bin"):

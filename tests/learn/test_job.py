@@ -1,4 +1,4 @@
-"""The order of a learning job, what a second attempt repeats, and what a failure says. Training itself is stood in for."""
+"""The order of a learning job, what a second attempt repeats, what a failure says. Training itself is stood in for."""
 
 from __future__ import annotations
 
@@ -105,7 +105,9 @@ def test_a_job_leaves_a_stored_model_its_evaluations_and_a_verdict(
     store: FileStore, job: dict[str, Any], steps: list[str], tmp_path: Path
 ) -> None:
     told: list[tuple[str, float]] = []
-    key = learn.run(store, RUN, job, lambda stage, fraction, doc: told.append((stage, fraction)), root=tmp_path / "work")
+    key = learn.run(
+        store, RUN, job, lambda stage, fraction, doc: told.append((stage, fraction)), root=tmp_path / "work"
+    )
     result = json.loads(store.get_bytes(key))
     assert steps == ALL
     assert result["verdict"]["passed"] and result["fit"]["steps"] == 2
@@ -135,9 +137,7 @@ def test_a_second_attempt_does_only_what_the_first_left_undone(
     assert json.loads(store.get_bytes(key))["candidate"]["reference"] == first
 
 
-def test_two_attempts_at_once_are_one(
-    store: FileStore, job: dict[str, Any], steps: list[str], tmp_path: Path
-) -> None:
+def test_two_attempts_at_once_are_one(store: FileStore, job: dict[str, Any], steps: list[str], tmp_path: Path) -> None:
     def again(stage: str, fraction: float, doc: dict[str, Any]) -> None:
         if stage == "fit":
             with pytest.raises(learn.Busy):
