@@ -15,6 +15,7 @@ urlpatterns: list[Any] = [
     path("", include("callcenter.calls.urls")),
     path("", include("callcenter.insights.urls")),
     path("", include("callcenter.pipeline.urls")),
+    path("", include("callcenter.review.urls")),
     path("", include("callcenter.accounts.urls")),
     path("api/v1/", api.urls),
     path("admin/", admin.site.urls),

@@ -13,6 +13,8 @@ from callcenter.calls.models import Call, Transcript
 from callcenter.calls.selectors import intent_labels
 from callcenter.insights.models import Alert
 from callcenter.pipeline.models import Run
+from callcenter.review.access import has_pending
+from callcenter.review.page import panel, shown_turns
 
 #: A word below this probability is underlined. Low on purpose: marking every doubt makes all marks noise.
 UNSURE_BELOW = 0.5
@@ -46,6 +48,7 @@ class WordView:
     probability: float | None
     unsure: bool
     evidence: bool
+    waiting: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,13 @@ class TurnView:
     sentiment: dict[str, Any] | None
     decided: list[str]
     words: list[WordView]
+    source_turn: int
+    source_word: int
+    key: str
+    digest: str
+    review: str
+    doubtful: bool
+    pending: bool
 
 
 def build(call: Call, user: User) -> dict[str, Any]:
@@ -73,7 +83,9 @@ def build(call: Call, user: User) -> dict[str, Any]:
     alerts = list(call.alerts.order_by("start_ms", "category"))
     transcript = call.transcript
     total = max(call.recording.duration_ms, 1)
-    turns = _turns(call, document, alerts, total)
+    # Until it is understood again, a corrected text is told by its times: turns and words may count differently.
+    stale = call.corrected_at is not None or has_pending(call, user)
+    turns = _turns(call, user, document, alerts, total, stale=stale)
     metrics = document.get("metrics", {})
     may_change = user.has_role(*SUPERVISORS)
     return {
@@ -97,6 +109,8 @@ def build(call: Call, user: User) -> dict[str, Any]:
         "failed": run is not None and run.state == Run.State.FAILED,
         "may_change": may_change,
         "may_swap": may_change and transcript is not None and (run is None or run.ended),
+        "stale": stale,
+        "review": panel(call, user),
         "player": _player_data(call, document, alerts, transcript),
         "downloads": [(label, f"/api/v1/calls/{call.pk}/transcript{suffix}") for label, suffix in DOWNLOADS],
     }
@@ -105,18 +119,21 @@ def build(call: Call, user: User) -> dict[str, Any]:
 DOWNLOADS = (("Text", ".txt"), ("Subtitles (SRT)", ".srt"), ("Subtitles (WebVTT)", ".vtt"), ("JSON", ""))
 
 
-def _turns(call: Call, document: dict[str, Any], alerts: list[Alert], total: int) -> list[TurnView]:
-    if call.transcript_id is None:
-        return []
-    evidence = {word_id for alert in alerts if alert.status != Alert.Status.DISMISSED for word_id in alert.word_ids}
-    moods = {item["turn"]: item for item in document.get("sentiment", {}).get("turns", [])}
+def _turns(
+    call: Call, user: User, document: dict[str, Any], alerts: list[Alert], total: int, *, stale: bool
+) -> list[TurnView]:
+    live = [alert for alert in alerts if alert.status != Alert.Status.DISMISSED]
+    evidence = {word_id for alert in live for word_id in alert.word_ids}
+    feelings = document.get("sentiment", {}).get("turns", [])
+    moods = {item["start_ms"] if stale else item["turn"]: item for item in feelings}
     labels = intent_labels()
     decided: dict[int, list[str]] = {}
-    for intent in document.get("intents", []):
+    for intent in [] if stale else document.get("intents", []):
         for index in intent.get("turns", []):
             decided.setdefault(index, []).append(labels.get(intent["name"]) or intent["name"].replace("_", " "))
     found = []
-    for turn in call.turns.filter(transcript=call.transcript_id).order_by("index"):
+    for shown in shown_turns(call, user):
+        turn = shown.turn
         words = [
             WordView(
                 text=word[0],
@@ -124,7 +141,8 @@ def _turns(call: Call, document: dict[str, Any], alerts: list[Alert], total: int
                 end_ms=word[2],
                 probability=word[3],
                 unsure=word[3] is not None and word[3] < UNSURE_BELOW,
-                evidence=f"{turn.index}:{number}" in evidence,
+                evidence=_told(live, turn.party, word) if stale else f"{turn.index}:{number}" in evidence,
+                waiting=number in shown.waiting,
             )
             for number, word in enumerate(turn.words)
         ]
@@ -139,12 +157,24 @@ def _turns(call: Call, document: dict[str, Any], alerts: list[Alert], total: int
                 end_ms=turn.end_ms,
                 left=place["left"],
                 width=place["width"],
-                sentiment=moods.get(turn.index),
+                sentiment=moods.get(turn.start_ms if stale else turn.index),
                 decided=decided.get(turn.index, []),
                 words=words,
+                source_turn=turn.source_turn,
+                source_word=turn.source_word,
+                key=shown.key,
+                digest=shown.digest,
+                review=turn.review,
+                doubtful=shown.doubtful,
+                pending=shown.pending,
             )
         )
     return found
+
+
+def _told(alerts: list[Alert], party: str, word: list[Any]) -> bool:
+    """Return whether an alert rests on the time of a word."""
+    return any(a.party in (party, "unknown", "") and a.start_ms <= (word[1] + word[2]) // 2 <= a.end_ms for a in alerts)
 
 
 def _name(party: str, speaker: str) -> str:

@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from django.utils.crypto import salted_hmac
 
 from asr_worker.types import Transcript as TranscriptDocument
-from callcenter.accounts.decorators import SUPERVISORS
-from callcenter.accounts.models import Role, Team, User
+from callcenter.accounts.decorators import EDITORS, SUPERVISORS
+from callcenter.accounts.models import Team, User
 from callcenter.calls.models import Call
 from callcenter.core.errors import CallcenterError
 from callcenter.review.models import Correction
 from callcenter.review.projection import change_of, load, ordered
 from callcenter.review.replay import Change, Replayed, replay
 
-#: Who may correct: agents their own calls, supervisors those of their teams. Compliance officers only read.
-EDITORS = (Role.AGENT, Role.SUPERVISOR)
 #: Where approval is sampled, one turn in this many waits for a supervisor.
 SAMPLE_EVERY = 5
 Status = Correction.Status

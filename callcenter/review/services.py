@@ -84,7 +84,7 @@ def correct_turn(
             audit.record("review.confirm", call, user=user, turn=turn, word=word)
             _project(call, shared=False, document=view.document)
             return Saved(piece)
-        earlier = _of_session(call, user, session) if action == "text" else []
+        earlier = _of_session(call, user, session, view, piece) if action == "text" else []
         try:
             hidden = frozenset(str(c.pk) for c in earlier)
             base = view_of(call, user, without=hidden, document=view.document) if earlier else view
@@ -317,11 +317,13 @@ def _only(row: Correction, status: str, user: User) -> None:
     Correction.objects.filter(pk=row.pk).update(status=status, decided_by=user, decided_at=timezone.now())
 
 
-def _of_session(call: Call, user: User, session: uuid.UUID | None) -> list[Correction]:
+def _of_session(call: Call, user: User, session: uuid.UUID | None, view: View, piece: Piece) -> list[Correction]:
+    """Return what this opening of the editor has saved of this turn so far."""
     if session is None:
         return []
     found = Correction.objects.filter(transcript=call.transcript, author=user, group=session, kind="text").live()
-    return list(found)
+    state = view.done.state
+    return [row for row in found if state.find(row.turn_index, row.first_word) is piece]
 
 
 def _note_review(call: Call, piece: Piece, view: View, user: User, *, sampled: bool) -> None:

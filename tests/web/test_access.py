@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
 
-from tests.factories import AlertFactory, BatchFactory, RunFactory, understood_call
+from callcenter.review.models import Term
+from tests.factories import AlertFactory, BatchFactory, CorrectionFactory, RunFactory, understood_call
 
 ROLES = ("nobody", "agent", "other_agent", "supervisor", "supervisor_b", "operator", "compliance", "admin")
 IN, OUT, NO, GONE = 200, 302, 403, 404
@@ -40,6 +42,22 @@ TABLE: dict[str, tuple[str, tuple[Any, ...]]] = {
     "pipeline:operations_panel": ("GET", (OUT, NO, NO, IN, IN, IN, NO, IN)),
     "pipeline:retry": ("POST", (OUT, NO, NO, MAY, GONE, MAY, NO, MAY)),
     "pipeline:retry_cause": ("POST", (OUT, NO, NO, MAY, MAY, MAY, NO, MAY)),
+    "review:turn": ("GET", (OUT, IN, GONE, IN, GONE, NO, NO, IN)),
+    "review:undo": ("POST", (OUT, MAY, GONE, MAY, GONE, NO, NO, MAY)),
+    "review:done": ("POST", (OUT, MAY, GONE, MAY, GONE, NO, NO, MAY)),
+    "review:stranded": ("POST", (OUT, MAY, GONE, MAY, GONE, NO, NO, MAY)),
+    "review:undo_group": ("POST", (OUT, MAY, GONE, MAY, GONE, NO, NO, MAY)),
+    "review:queue": ("GET", (OUT, IN, IN, IN, IN, NO, NO, IN)),
+    "review:next": ("GET", (OUT, OUT, OUT, OUT, OUT, NO, NO, OUT)),
+    "review:approval": ("GET", (OUT, NO, NO, IN, IN, NO, NO, IN)),
+    "review:decide": ("POST", (OUT, NO, NO, MAY, MAY, NO, NO, MAY)),
+    "review:rule": ("POST", (OUT, NO, NO, MAY, MAY, NO, NO, MAY)),
+    "review:fix_all": ("GET", (OUT, NO, NO, IN, IN, NO, NO, IN)),
+    "review:fix_all_apply": ("POST", (OUT, NO, NO, MAY, MAY, NO, NO, MAY)),
+    "review:vocabulary": ("GET", (OUT, NO, NO, IN, IN, NO, NO, IN)),
+    "review:vocabulary_add": ("POST", (OUT, NO, NO, MAY, MAY, NO, NO, MAY)),
+    "review:vocabulary_remove": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, GONE)),
+    "review:mine": ("GET", (OUT, IN, IN, IN, IN, NO, NO, IN)),
     "accounts:profile": ("GET", (OUT, IN, IN, IN, IN, IN, IN, IN)),
     "accounts:token_create": ("POST", (OUT, MAY, MAY, MAY, MAY, MAY, MAY, MAY)),
     "accounts:token_revoke": ("POST", (OUT, MAY, GONE, GONE, GONE, GONE, GONE, GONE)),
@@ -81,6 +99,11 @@ def world(cast: Any, warehouse: Any) -> dict[str, Any]:
         "batch_id": BatchFactory(team=cast.team_a, created_by=cast.supervisor).pk,
         "alert_id": AlertFactory(call=call).pk,
         "run_id": RunFactory(call=failed, state="failed", error_code="x").pk,
+        "turn": 0,
+        "word": 0,
+        "correction_id": CorrectionFactory(transcript=call.transcript, status="stranded").pk,
+        "group": CorrectionFactory(transcript=call.transcript, author=cast.supervisor).group,
+        "term_id": Term.objects.create(text="Northwind", team=cast.team_a, used_at=timezone.now()).pk,
         "token_id": ApiToken.issue(user=cast.agent, name="mine")[0].pk,
     }
 
@@ -88,6 +111,8 @@ def world(cast: Any, warehouse: Any) -> dict[str, Any]:
 ARGUMENTS = {
     "calls:detail": ["call_id"], "calls:audio": ["call_id"], "calls:peaks": ["call_id"],
     "calls:progress": ["call_id"], "calls:swap": ["call_id"], "calls:reprocess": ["call_id"],
+    "review:turn": ["call_id", "turn", "word"], "review:undo": ["call_id"], "review:done": ["call_id"],
+    "review:stranded": ["correction_id"], "review:undo_group": ["group"], "review:vocabulary_remove": ["term_id"],
     "calls:batch": ["batch_id"], "calls:batch_rows": ["batch_id"], "calls:batch_file": ["batch_id"],
     "calls:batch_close": ["batch_id"], "insights:acknowledge": ["alert_id"], "insights:dismiss": ["alert_id"],
     "pipeline:retry": ["run_id"], "accounts:token_revoke": ["token_id"],

@@ -16,6 +16,7 @@ from callcenter.calls.models import Call
 from callcenter.core import audit
 from callcenter.core.errors import CallcenterError
 from callcenter.insights.models import Category
+from callcenter.review.selectors import sitting
 
 
 @require_safe
@@ -59,7 +60,9 @@ def call_detail(request: HttpRequest, call_id: uuid.UUID) -> HttpResponse:
     calls = Call.objects.visible_to(user).select_related("recording", "team", "agent", "queue", "insight", "transcript")
     call = get_object_or_404(calls, pk=call_id)
     audit.record("call.view", call, request=request)
-    return render(request, "calls/detail.html", call_page.build(call, user))
+    context = call_page.build(call, user)
+    context["sitting"] = sitting(call, user, request.GET.get("from", ""), request.GET.get("t", ""))
+    return render(request, "calls/detail.html", context)
 
 
 @require_safe

@@ -45,6 +45,12 @@ def duration(ms: Any) -> str:
 
 
 @register.filter
+def seconds(ms: Any) -> str:
+    """Write milliseconds as seconds for a media address: 1.25."""
+    return f"{int(ms or 0) / 1000:.2f}"
+
+
+@register.filter
 def percent(share: Any) -> str:
     """Write a share 0..1 in per cent."""
     return NOTHING if share in (None, "") else f"{share * 100:.0f}\N{NARROW NO-BREAK SPACE}%"

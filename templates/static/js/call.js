@@ -9,17 +9,26 @@
   const byId = (id) => document.getElementById(id);
   const playButton = byId("play");
   const follow = byId("follow");
-  const playhead = byId("playhead");
+  let playhead = byId("playhead");
   const lanes = byId("lanes");
   const clock = byId("now");
   const problem = byId("audio-problem");
   const transcript = byId("transcript");
-  const turns = [...transcript.querySelectorAll(".turn")];
-  const turnStarts = turns.map((turn) => Number(turn.dataset.start));
-  const words = [...transcript.querySelectorAll(".turn .w")]
-    .map((element) => ({ element, start: Number(element.dataset.s), end: Number(element.dataset.e) }))
-    .sort((a, b) => a.start - b.start);
-  const wordStarts = words.map((word) => word.start);
+  let turns = [];
+  let turnStarts = [];
+  let words = [];
+  let wordStarts = [];
+  // The text may be exchanged while the page is open (after a correction), so what stands in it is read again then.
+  const collect = () => {
+    playhead = byId("playhead");
+    turns = [...transcript.querySelectorAll(".turn")];
+    turnStarts = turns.map((turn) => Number(turn.dataset.start));
+    words = [...transcript.querySelectorAll(".turn .w")]
+      .map((element) => ({ element, start: Number(element.dataset.s), end: Number(element.dataset.e) }))
+      .sort((a, b) => a.start - b.start);
+    wordStarts = words.map((word) => word.start);
+  };
+  collect();
 
   const lastAtOrBefore = (starts, ms) => {
     let low = 0;
@@ -284,6 +293,21 @@
       (event) => seek(event.value[0]),
     );
   }
+
+  // What correcting needs of the player.
+  window.ccCall = {
+    audio,
+    seek,
+    toggle,
+    point,
+    current: () => document.querySelector(".turn.is-target") || activeTurn || turns[0] || null,
+    renew: () => {
+      activeTurn = null;
+      activeWord = null;
+      collect();
+      show(audio.currentTime * 1000);
+    },
+  };
 
   // An address can name a moment: /calls/…/?t=12340#turn-5
   const moment = Number(new URLSearchParams(window.location.search).get("t"));
