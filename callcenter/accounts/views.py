@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from callcenter.accounts.decorators import person
+from callcenter.accounts.decorators import READERS, person
 from callcenter.accounts.forms import TokenForm
 from callcenter.accounts.models import ApiToken
 from callcenter.core import audit
@@ -33,6 +33,7 @@ def _page(request: HttpRequest, form: TokenForm, *, secret: str = "", status: in
         "tokens": user.api_tokens.order_by("revoked_at", "-created_at"),
         "teams": user.teams.all(),
         "now": timezone.now(),
+        "may_read_calls": user.has_role(*READERS),
     }
     return render(request, "accounts/profile.html", context, status=status)
 

@@ -62,8 +62,19 @@ def run_once(*, by: User | None = None, scheduled: bool = False) -> NightlyRun:
             return night
     else:
         night = _by_hand(by)
-        audit.record("learning.night", night, user=by)
     return work_on(night)
+
+
+def ask(*, by: User) -> NightlyRun:
+    """Make the row of a night that a person asked for, and have it begun behind the page.
+
+    Raises CallcenterError while another one is being prepared.
+    """
+    if NightlyRun.objects.filter(state=State.WORKING, run=None).exists():
+        raise CallcenterError("A run is being prepared already.", code="busy")
+    night = _by_hand(by)
+    enqueue("learning.nightly", queue="ingest", night_id=night.pk)
+    return night
 
 
 def _by_hand(by: User | None) -> NightlyRun:
@@ -72,7 +83,9 @@ def _by_hand(by: User | None) -> NightlyRun:
         last = NightlyRun.objects.filter(night=today).aggregate(n=Max("number"))["n"] or 0
         try:
             with transaction.atomic():
-                return NightlyRun.objects.create(night=today, number=last + 1, created_by=by)
+                night = NightlyRun.objects.create(night=today, number=last + 1, created_by=by)
+                audit.record("learning.night", night, user=by)
+                return night
         except IntegrityError:  # somebody pressed the button at the same moment
             continue
     raise CallcenterError("Somebody else is starting a run just now; look again in a moment.", code="busy")

@@ -67,9 +67,8 @@ class Command(BaseCommand):
         for evaluation in model.evaluations.all()[:6]:
             wer = evaluation.figures.get("wer")
             shown = "–" if wer is None else f"{wer:.1%}"
-            write(
-                f"  {evaluation.data_name:9}  WER {shown} on {evaluation.dataset or 'a set'}, normaliser {evaluation.normaliser}"
-            )
+            where = f"{evaluation.dataset or 'a set'}, normaliser {evaluation.normaliser}"
+            write(f"  {evaluation.data_name:9}  WER {shown} on {where}")
         judged = model.judged_by.exclude(verdict={}).first()
         for check in judged.verdict.get("checks", []) if judged else []:
             write(f"  {'passed' if check['passed'] else 'FAILED':9}  {check['title']}: {check['detail']}")

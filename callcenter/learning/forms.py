@@ -1,0 +1,130 @@
+"""Forms of the learning pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.conf import settings
+
+from asr_worker.training.config import METHODS
+from callcenter.accounts.models import Team, User
+from callcenter.calls.selectors import visible_teams
+from callcenter.learning.models import Dataset, Model
+
+SERVABLE = tuple(method for method in METHODS if method not in ("prefix", "prompt"))
+METHOD_LABELS = {
+    "full": "Full: all weights",
+    "frozen_encoder": "Frozen encoder (fast on processors)",
+    "lora": "LoRA",
+    "adalora": "AdaLoRA",
+    "ia3": "IA3",
+    "bottleneck": "Bottleneck adapters",
+}
+
+
+class _Styled(forms.Form):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, one in self.fields.items():
+            widget = one.widget
+            if isinstance(widget, forms.CheckboxInput):
+                widget.attrs["class"] = "form-check-input"
+            else:
+                chooses = isinstance(widget, forms.Select) and not isinstance(widget, forms.SelectMultiple)
+                widget.attrs["class"] = "form-select" if chooses else "form-control"
+            if one.help_text:
+                widget.attrs["aria-describedby"] = f"id_{name}_help"
+
+
+class BuildForm(_Styled):
+    """What a dataset is built from."""
+
+    name = forms.CharField(max_length=110, required=False, help_text="Empty: the date and time.")
+    since = forms.DateField(
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}),
+        label="Reviewed since",
+        help_text="Narrows what is learned from; the golden set always takes everything held out.",
+    )
+    teams = forms.ModelMultipleChoiceField(Team.objects.none(), required=False, help_text="None chosen: all teams.")
+    replay_share = forms.FloatField(
+        min_value=0, max_value=0.9, label="Share of old-domain sound", help_text="0 to 0.9; against forgetting."
+    )
+    pseudo_share = forms.FloatField(
+        min_value=0, max_value=0.9, label="Share of pseudo-labels",
+        help_text="0 to 0.9; turns that the model was sure of and nobody has touched.",
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        env = settings.ENV
+        kwargs.setdefault(
+            "initial", {"replay_share": env.LEARNING_REPLAY_SHARE, "pseudo_share": env.LEARNING_PSEUDO_SHARE}
+        )
+        super().__init__(*args, **kwargs)
+        teams: Any = self.fields["teams"]
+        everybody = user.sees_all_teams or user.role == "operator"
+        teams.queryset = Team.objects.all() if everybody else visible_teams(user)
+        teams.widget.attrs["size"] = 4
+
+    def clean_name(self) -> str:
+        name = str(self.cleaned_data["name"]).strip()
+        if name and Dataset.objects.filter(name=name).exists():
+            raise forms.ValidationError("There is a dataset of this name already.")
+        return name
+
+
+class ImportForm(_Styled):
+    """A corpus from outside."""
+
+    corpus = forms.FileField(
+        label="Zip archive",
+        help_text="Audio and a list: manifest.jsonl, a CSV with audio and text, or a Hugging Face audio folder.",
+    )
+    import_name = forms.CharField(max_length=110, label="Name")
+    role = forms.ChoiceField(
+        choices=[
+            ("train", "Training data"),
+            ("golden", "Golden set: judged on, never trained on"),
+            ("old_domain", "Old domain: must not get worse"),
+        ]
+    )
+
+    def clean_import_name(self) -> str:
+        name = str(self.cleaned_data["import_name"]).strip()
+        if Dataset.objects.filter(name=name).exists():
+            raise forms.ValidationError("There is a dataset of this name already.")
+        return name
+
+
+class TrainForm(_Styled):
+    """How a dataset is trained on."""
+
+    method = forms.ChoiceField(choices=[(m, METHOD_LABELS.get(m, m)) for m in SERVABLE])
+    epochs = forms.IntegerField(min_value=1, max_value=100)
+    learning_rate = forms.FloatField(min_value=0, max_value=1, help_text="0: the method's own.")
+    base = forms.ModelChoiceField(Model.objects.none(), required=False, empty_label="As the settings say")
+    golden = forms.ModelChoiceField(Dataset.objects.none(), required=False, empty_label="The dataset's own")
+    auto_promote = forms.BooleanField(required=False, label="Promote if it passes the gate")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        fields: dict[str, Any] = self.fields
+        fields["base"].queryset = Model.objects.exclude(status=Model.Status.REFUSED)
+        fields["golden"].queryset = Dataset.objects.filter(kind=Dataset.Kind.GOLDEN)
+
+
+class UploadForm(_Styled):
+    """A model trained elsewhere."""
+
+    archive = forms.FileField(
+        label="Zip archive",
+        help_text="A transformers checkpoint (config.json, model.safetensors, tokenizer) and/or CTranslate2 files.",
+    )
+    name = forms.CharField(max_length=110)
+
+    def clean_name(self) -> str:
+        name = str(self.cleaned_data["name"]).strip()
+        if Model.objects.filter(name=name).exists():
+            raise forms.ValidationError("There is a model of this name already.")
+        return name
