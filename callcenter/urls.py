@@ -16,6 +16,7 @@ urlpatterns: list[Any] = [
     path("", include("callcenter.insights.urls")),
     path("", include("callcenter.pipeline.urls")),
     path("", include("callcenter.review.urls")),
+    path("", include("callcenter.learning.urls")),
     path("", include("callcenter.accounts.urls")),
     path("api/v1/", api.urls),
     path("admin/", admin.site.urls),

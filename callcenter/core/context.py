@@ -32,6 +32,7 @@ def _navigation(request: HttpRequest, open_alerts: int, waiting: int) -> list[di
         ("insights:alerts", "Alerts", "alert-triangle", READERS, open_alerts),
         ("review:queue", "Review", "pencil-check", EDITORS, waiting),
         ("calls:batches", "Batches", "upload", BATCH_READERS, 0),
+        ("learning:overview", "Learning", "school", OPERATORS, 0),
         ("pipeline:operations", "Operations", "server-2", OPERATORS, 0),
     )
     here = request.path

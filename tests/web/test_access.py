@@ -11,7 +11,16 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from callcenter.review.models import Term
-from tests.factories import AlertFactory, BatchFactory, CorrectionFactory, RunFactory, understood_call
+from tests.factories import (
+    AlertFactory,
+    BatchFactory,
+    CorrectionFactory,
+    DatasetFactory,
+    ModelFactory,
+    RunFactory,
+    TrainingRunFactory,
+    understood_call,
+)
 
 ROLES = ("nobody", "agent", "other_agent", "supervisor", "supervisor_b", "operator", "compliance", "admin")
 IN, OUT, NO, GONE = 200, 302, 403, 404
@@ -58,6 +67,25 @@ TABLE: dict[str, tuple[str, tuple[Any, ...]]] = {
     "review:vocabulary_add": ("POST", (OUT, NO, NO, MAY, MAY, NO, NO, MAY)),
     "review:vocabulary_remove": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, GONE)),
     "review:mine": ("GET", (OUT, IN, IN, IN, IN, NO, NO, IN)),
+    "learning:overview": ("GET", (OUT, NO, NO, IN, IN, IN, NO, IN)),
+    "learning:night": ("POST", (OUT, NO, NO, NO, NO, MAY, NO, MAY)),
+    "learning:yours": ("GET", (OUT, IN, IN, IN, IN, NO, IN, IN)),
+    "learning:datasets": ("GET", (OUT, NO, NO, IN, IN, IN, NO, IN)),
+    "learning:dataset_new": ("GET", (OUT, NO, NO, IN, IN, IN, NO, IN)),
+    "learning:dataset_import": ("POST", (OUT, NO, NO, NO, NO, MAY, NO, MAY)),
+    "learning:dataset": ("GET", (OUT, NO, NO, IN, IN, IN, NO, IN)),
+    "learning:train": ("POST", (OUT, NO, NO, NO, NO, MAY, NO, MAY)),
+    "learning:dataset_download": ("GET", (OUT, NO, NO, IN, NO, NO, NO, IN)),
+    "learning:job": ("GET", (OUT, NO, NO, IN, IN, IN, NO, IN)),
+    "learning:run": ("GET", (OUT, NO, NO, IN, IN, IN, NO, IN)),
+    "learning:run_cancel": ("POST", (OUT, NO, NO, NO, NO, MAY, NO, MAY)),
+    "learning:run_retry": ("POST", (OUT, NO, NO, NO, NO, MAY, NO, MAY)),
+    "learning:models": ("GET", (OUT, NO, NO, IN, IN, IN, NO, IN)),
+    "learning:upload": ("GET", (OUT, NO, NO, NO, NO, IN, NO, IN)),
+    "learning:model": ("GET", (OUT, NO, NO, IN, IN, IN, NO, IN)),
+    "learning:promote": ("POST", (OUT, NO, NO, NO, NO, MAY, NO, MAY)),
+    "learning:rollback": ("POST", (OUT, NO, NO, NO, NO, MAY, NO, MAY)),
+    "learning:evaluate": ("POST", (OUT, NO, NO, NO, NO, MAY, NO, MAY)),
     "accounts:profile": ("GET", (OUT, IN, IN, IN, IN, IN, IN, IN)),
     "accounts:token_create": ("POST", (OUT, MAY, MAY, MAY, MAY, MAY, MAY, MAY)),
     "accounts:token_revoke": ("POST", (OUT, MAY, GONE, GONE, GONE, GONE, GONE, GONE)),
@@ -105,6 +133,24 @@ def world(cast: Any, warehouse: Any) -> dict[str, Any]:
         "group": CorrectionFactory(transcript=call.transcript, author=cast.supervisor).group,
         "term_id": Term.objects.create(text="Northwind", team=cast.team_a, used_at=timezone.now()).pk,
         "token_id": ApiToken.issue(user=cast.agent, name="mine")[0].pk,
+        **learned(call),
+    }
+
+
+def learned(call: Any) -> dict[str, Any]:
+    """A dataset of the call, a job, a failed run on it and its model."""
+    from callcenter.core.storage import store
+    from callcenter.learning.models import DatasetJob
+
+    dataset = DatasetFactory()
+    dataset.calls.add(call)
+    store().put_bytes(dataset.manifest_key, b"")
+    run = TrainingRunFactory(dataset=dataset, state="failed")
+    return {
+        "dataset_id": dataset.pk,
+        "job_id": DatasetJob.objects.create(task="build", name="x").pk,
+        "training_id": run.pk,
+        "model_id": ModelFactory(training_run=run).pk,
     }
 
 
@@ -115,6 +161,10 @@ ARGUMENTS = {
     "review:stranded": ["correction_id"], "review:undo_group": ["group"], "review:vocabulary_remove": ["term_id"],
     "calls:batch": ["batch_id"], "calls:batch_rows": ["batch_id"], "calls:batch_file": ["batch_id"],
     "calls:batch_close": ["batch_id"], "insights:acknowledge": ["alert_id"], "insights:dismiss": ["alert_id"],
+    "learning:dataset": ["dataset_id"], "learning:train": ["dataset_id"], "learning:dataset_download": ["dataset_id"],
+    "learning:job": ["job_id"], "learning:run": ["training_id"], "learning:run_cancel": ["training_id"],
+    "learning:run_retry": ["training_id"], "learning:model": ["model_id"], "learning:promote": ["model_id"],
+    "learning:rollback": ["model_id"], "learning:evaluate": ["model_id"],
     "pipeline:retry": ["run_id"], "accounts:token_revoke": ["token_id"],
 }  # fmt: skip
 
