@@ -206,7 +206,7 @@ class Fit:
             rows_left_out=self.split.left_out + prepared.left_out,
             validation_rows=len(prepared.held),
             dataset_sha256=sha256_of_rows(self.dataset),
-            config=self.config.to_json(),
+            config=json.loads(json.dumps(self.config.to_json())),
         )
 
 

@@ -28,9 +28,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_a_fit_lowers_the_loss_on_people_it_was_not_taught(base: Path, tmp_path: Path) -> None:
     data = two_words(tmp_path / "data", speakers=6)
-    done = fit(base, data, tmp_path / "out", replace(QUICK, epochs=15, batch_size=2))
-    assert done.curve[-1]["validation_loss"] < 0.3 * done.curve[0]["validation_loss"]
-    assert done.validation_wer_after < done.validation_wer_before
+    done = fit(base, data, tmp_path / "out", replace(QUICK, method="full", epochs=12, learning_rate=3e-3))
+    assert done.curve[-1]["validation_loss"] < 0.1 * done.curve[0]["validation_loss"]
+    assert done.validation_wer_before == 1.0 and done.validation_wer_after == 0.0
 
 
 def test_a_fit_leaves_a_checkpoint_a_card_a_curve_and_its_figures(base: Path, tmp_path: Path) -> None:
