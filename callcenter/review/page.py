@@ -15,8 +15,9 @@ from callcenter.review.models import Correction
 from callcenter.review.projection import OTHER, review_of
 from callcenter.review.replay import digest
 
-#: A turn with this many expected wrong words is worth a look: the key for the next doubtful turn stops there.
-DOUBTFUL = 0.8
+#: The key for the next doubtful turn stops where one word is less sure than this, or this share is likely wrong.
+UNSURE_WORD = 0.5
+UNSURE_SHARE = 0.12
 HISTORY = 30
 Status = Correction.Status
 
@@ -36,7 +37,10 @@ class Shown:
 
     @property
     def doubtful(self) -> bool:
-        return not self.turn.review and (self.turn.expected_errors or 0.0) >= DOUBTFUL
+        if self.turn.review:
+            return False
+        share = (self.turn.expected_errors or 0.0) / max(1, len(self.turn.words))
+        return share >= UNSURE_SHARE or any(w[3] is not None and w[3] < UNSURE_WORD for w in self.turn.words)
 
 
 def shown_turns(call: Call, user: User) -> list[Shown]:

@@ -63,6 +63,8 @@
       this.turn = turn;
       this.key = turn.dataset.key;
       this.form = form;
+      // Not `form.action`: the buttons of that name hide it.
+      this.url = form.getAttribute("action");
       this.area = form.querySelector("textarea");
       this.saved = this.area.value;
       this.spans = [...form.querySelectorAll("[data-word-choice] option")].map((o) => 1000 * Number(o.dataset.start));
@@ -140,7 +142,7 @@
       say("Saving …");
       let answer;
       try {
-        answer = await post(this.form.action, this.values("text"));
+        answer = await post(this.url, this.values("text"));
       } catch {
         say("Not saved: the server cannot be reached. It is tried again.", "text-danger");
         this.timer = window.setTimeout(() => this.save(), RETRY_MS);
@@ -210,7 +212,7 @@
     }
 
     async send_action(action) {
-      const answer = await tell(this.form.action, this.values(action));
+      const answer = await tell(this.url, this.values(action));
       if (answer.state === "saved") {
         await shut(this, action === "confirm");
       } else {
