@@ -7,11 +7,12 @@ from typing import Any
 
 from django.urls import reverse
 
-from callcenter.accounts.decorators import SUPERVISORS
+from callcenter.accounts.decorators import OPERATORS, SUPERVISORS
 from callcenter.accounts.models import User
 from callcenter.calls.models import Call, Transcript
 from callcenter.calls.selectors import intent_labels
 from callcenter.insights.models import Alert
+from callcenter.learning.selectors import model_of
 from callcenter.pipeline.models import Run
 from callcenter.review.access import has_pending
 from callcenter.review.page import panel, shown_turns
@@ -93,6 +94,8 @@ def build(call: Call, user: User) -> dict[str, Any]:
         "run": run,
         "insight": insight,
         "transcript": transcript,
+        "learned_model": model_of(transcript),
+        "may_see_models": user.has_role(*OPERATORS),
         "turns": turns,
         "alerts": [_alert(alert, total) for alert in alerts],
         "open_alerts": sum(alert.status == Alert.Status.OPEN for alert in alerts),

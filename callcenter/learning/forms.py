@@ -31,8 +31,7 @@ class _Styled(forms.Form):
             if isinstance(widget, forms.CheckboxInput):
                 widget.attrs["class"] = "form-check-input"
             else:
-                chooses = isinstance(widget, forms.Select) and not isinstance(widget, forms.SelectMultiple)
-                widget.attrs["class"] = "form-select" if chooses else "form-control"
+                widget.attrs["class"] = "form-select" if isinstance(widget, forms.Select) else "form-control"
             if one.help_text:
                 widget.attrs["aria-describedby"] = f"id_{name}_help"
 
@@ -103,8 +102,12 @@ class TrainForm(_Styled):
     method = forms.ChoiceField(choices=[(m, METHOD_LABELS.get(m, m)) for m in SERVABLE])
     epochs = forms.IntegerField(min_value=1, max_value=100)
     learning_rate = forms.FloatField(min_value=0, max_value=1, help_text="0: the method's own.")
-    base = forms.ModelChoiceField(Model.objects.none(), required=False, empty_label="As the settings say")
-    golden = forms.ModelChoiceField(Dataset.objects.none(), required=False, empty_label="The dataset's own")
+    base = forms.ModelChoiceField(
+        Model.objects.none(), required=False, label="Base model", empty_label="As the settings say"
+    )
+    golden = forms.ModelChoiceField(
+        Dataset.objects.none(), required=False, label="Golden set", empty_label="The dataset's own"
+    )
     auto_promote = forms.BooleanField(required=False, label="Promote if it passes the gate")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -168,7 +168,9 @@ class TrainingRun(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.method} on {self.dataset}" if self.kind == self.Kind.FIT else f"evaluation of {self.candidate}"
+        if self.kind == self.Kind.EVALUATE:
+            return f"Evaluation of {self.candidate}"
+        return f"{self.method.replace('_', ' ').capitalize()} on {self.dataset}"
 
     def get_absolute_url(self) -> str:
         return reverse("learning:run", args=[self.pk])

@@ -213,3 +213,21 @@ def test_a_silent_worker_is_said_so_on_the_page(cast: Any, run: TrainingRun) -> 
     )
     TrainingRun.objects.filter(pk=run.pk).update(heard_at=timezone.now() - timedelta(minutes=2))
     assert "Nothing was heard from the worker" in page(cast.operator, "learning:run", run.pk)
+
+
+def test_lineage_leads_from_a_call_to_the_model_and_back_to_its_calls(
+    cast: Any, run: TrainingRun, answer: Callable[..., str]
+) -> None:
+    from callcenter.calls.models import Transcript
+
+    model = finish(run, answer(run))
+    assert run.dataset is not None
+    call = run.dataset.calls.first()
+    Transcript.objects.filter(pk=call.transcript_id).update(model=model.reference)
+    assert model.get_absolute_url() in page(cast.supervisor, "calls:detail", call.pk)
+    text = page(cast.agent, "calls:detail", Call.objects.filter(agent=cast.agent).first().pk)  # type: ignore[union-attr]
+    assert "/learning/models/" not in text
+    assert run.get_absolute_url() in page(cast.supervisor, "learning:model", model.pk)
+    assert run.dataset.get_absolute_url() in page(cast.supervisor, "learning:run", run.pk)
+    assert call.get_absolute_url() in page(cast.supervisor, "learning:dataset", run.dataset.pk)
+    assert call.get_absolute_url() not in page(cast.operator, "learning:dataset", run.dataset.pk)

@@ -9,6 +9,7 @@
   const points = () => JSON.parse(document.getElementById("curve-data")?.textContent || "[]");
   const series = (key, scale = 1) => points().filter((p) => typeof p[key] === "number").map((p) => [p.step, p[key] * scale]);
   const option = (p) => ({
+    legend: { top: 0, left: "center", textStyle: { color: p.text }, itemWidth: 14, itemHeight: 8 },
     grid: { left: 8, right: 8, top: 32, bottom: 24, containLabel: true },
     tooltip: { trigger: "axis", backgroundColor: p.surface, borderColor: p.line, confine: true, valueFormatter: (v) => Number(v).toFixed(2) },
     xAxis: { type: "value", name: "step", nameLocation: "middle", nameGap: 24, minInterval: 1, ...axis(p), splitLine: { show: false } },
