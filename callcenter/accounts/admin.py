@@ -29,7 +29,7 @@ class PersonAdmin(UserAdmin):
 
 @admin.register(Team)
 class TeamAdmin(admin.ModelAdmin):
-    list_display = ("name", "slug", "correction_approval")
+    list_display = ("name", "slug", "correction_approval", "training_consent")
     prepopulated_fields = {"slug": ("name",)}
 
     def save_model(self, request: HttpRequest, obj: Team, form: Any, change: bool) -> None:

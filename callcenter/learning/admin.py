@@ -5,13 +5,13 @@ from __future__ import annotations
 from django.contrib import admin
 
 from callcenter.core.admin import ReadOnlyAdmin
-from callcenter.learning.models import Dataset, Evaluation, Model, Promotion, TrainingRun
+from callcenter.learning.models import Dataset, Evaluation, Model, NightlyRun, Promotion, SplitAssignment, TrainingRun
 
 
 @admin.register(Dataset)
 class DatasetAdmin(ReadOnlyAdmin):
     list_display = ("name", "rows", "audio_seconds", "created_by", "created_at")
-    exclude = ("corrections",)
+    exclude = ("corrections", "calls")
 
 
 @admin.register(TrainingRun)
@@ -34,3 +34,15 @@ class EvaluationAdmin(ReadOnlyAdmin):
 @admin.register(Promotion)
 class PromotionAdmin(ReadOnlyAdmin):
     list_display = ("model", "previous", "rollback", "created_by", "created_at")
+
+
+@admin.register(NightlyRun)
+class NightlyRunAdmin(ReadOnlyAdmin):
+    list_display = ("night", "number", "state", "reason", "created_at", "finished_at")
+    list_filter = ("state",)
+
+
+@admin.register(SplitAssignment)
+class SplitAssignmentAdmin(ReadOnlyAdmin):
+    list_display = ("key", "side", "created_at")
+    list_filter = ("side",)

@@ -133,11 +133,11 @@ def _entries(source: Path, folder: Path, problems: list[Problem]) -> Iterator[tu
         if not line.strip():
             continue
         try:
-            values = json.loads(line)
+            row = json.loads(line)
         except ValueError:
-            values = None
-        if isinstance(values, dict):
-            yield f"{label}, line {number}", values
+            row = None
+        if isinstance(row, dict):
+            yield f"{label}, line {number}", row
         else:
             problems.append({"where": f"{label}, line {number}", "reason": "is not a JSON object"})
 

@@ -153,9 +153,13 @@ def _fresh(segments: Iterable[datasets.Segment]) -> set[str]:
 
 
 def last_trained() -> Dataset | None:
-    """Return the newest dataset built from corrections whose training came to an answer of the gate."""
+    """Return the newest dataset of all corrections whose training came to an answer of the gate.
+
+    One that was narrowed to teams or days does not count: what it left out would never be learned.
+    """
     ended = [TrainingRun.State.DONE, TrainingRun.State.REFUSED]
-    return Dataset.objects.filter(kind=Dataset.Kind.TRAIN, imported=False, training_runs__state__in=ended).first()
+    built = Dataset.objects.filter(kind=Dataset.Kind.TRAIN, imported=False, training_runs__state__in=ended)
+    return built.filter(parameters__teams=None, parameters__since=None).first()
 
 
 def sweep() -> int:

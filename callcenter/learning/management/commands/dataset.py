@@ -49,18 +49,17 @@ class Command(BaseCommand):
         from callcenter.learning.services import datasets
 
         env = settings.ENV
-        shares = {"replay_share": env.LEARNING_REPLAY_SHARE, "pseudo_share": env.LEARNING_PSEUDO_SHARE}
-        for key in shares:
-            if options[key] is not None:
-                if not 0 <= options[key] <= 0.9:
-                    raise CommandError(f"--{key.replace('_', '-')} must lie between 0 and 0.9.")
-                shares[key] = options[key]
+        replay, pseudo = options["replay_share"], options["pseudo_share"]
+        for name, share in (("replay", replay), ("pseudo", pseudo)):
+            if share is not None and not 0 <= share <= 0.9:
+                raise CommandError(f"--{name}-share must lie between 0 and 0.9.")
         made = datasets.build(
             by=None,
             name=options["name"],
             since=_day(options["since"]),
             teams=[find_team(text) for text in options["team"]] if options["team"] else None,
-            **shares,
+            replay_share=env.LEARNING_REPLAY_SHARE if replay is None else replay,
+            pseudo_share=env.LEARNING_PSEUDO_SHARE if pseudo is None else pseudo,
         )
         self._describe(made)
 
