@@ -239,3 +239,16 @@ def test_an_empty_manifest_is_never_stored(reviewed: list[Call]) -> None:
     with pytest.raises(CallcenterError, match="consent"):
         datasets.build(by=None)
     assert not Dataset.objects.exists()
+
+
+def test_an_uploads_manifest_may_say_that_a_call_is_not_to_be_learned_from() -> None:
+    from callcenter.calls.services.metadata import resolve
+    from callcenter.core.errors import Refused
+
+    team = TeamFactory(name="Billing")
+    said = {
+        word: resolve({"Training Consent": word}, team=team, by=None).training_consent for word in ("yes", "No", "")
+    }
+    assert said == {"yes": True, "No": False, "": None}
+    with pytest.raises(Refused, match="training_consent “perhaps” is not yes or no"):
+        resolve({"training_consent": "perhaps"}, team=team, by=None)
