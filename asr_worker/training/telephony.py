@@ -77,8 +77,8 @@ def amr(audio: np.ndarray, bit_rate: int = 7950) -> np.ndarray:
     held.seek(0)
     with av.open(held, "r", format="amr") as source:
         parts = [one.to_ndarray().reshape(-1) for one in source.decode(audio=0)]
-    heard = np.concatenate(parts)
-    heard = heard / 32768 if heard.dtype == np.int16 else heard
+    joined = np.concatenate(parts)
+    heard = joined.astype(np.float64) / (32768 if joined.dtype.kind == "i" else 1)
     return _from_line(np.pad(heard[40:], (0, len(line)))[: len(line)], len(audio))
 
 
