@@ -1,9 +1,9 @@
 """How much better one model heard than another, with an interval that knows that errors within a call hang together.
 
 The interval is a bootstrap over whole calls (Bisani and Ney 2004, "Bootstrap estimates for confidence intervals in
-ASR performance evaluation"), paired: both models are resampled with the same calls. With few calls it is optimistic, as any bootstrap is: simulated without any true
-gain, a lower end above zero came in 6 to 8 % of cases with 3 to 6 calls, instead of 2.5 %; from ten calls on in 2.5
-to 4 %. Needs numpy alone.
+ASR performance evaluation"), paired: both models are resampled with the same calls. With few calls it is optimistic,
+as any bootstrap is: simulated without any true gain, a lower end above zero came in 6 to 8 % of cases with 3 to 8
+calls instead of 2.5 %, and in 2.5 to 4 % from ten calls on. Needs numpy alone.
 """
 
 from __future__ import annotations
