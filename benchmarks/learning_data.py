@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 NEW, OLD = "spelled_entities", "librispeech_other"
-PSEUDO, PSEUDO_ROWS = "librispeech_untranscribed", 80
-REPLAY = {"common_voice": 61, "asterisk_prompts": 40}
+PSEUDO, PSEUDO_ROWS = "librispeech_untranscribed", 60
+REPLAY = {"common_voice": 30, "asterisk_prompts": 20}
 NEEDED = (NEW, OLD, PSEUDO, *REPLAY)
 
 

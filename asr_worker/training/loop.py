@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -337,4 +337,4 @@ class _Nobody:
 
 
 def _plain(found: Score | None) -> dict[str, Any] | None:
-    return None if found is None else {"wer": found.wer, "loss": found.loss, "old_wer": found.old_wer}
+    return None if found is None else asdict(found)
