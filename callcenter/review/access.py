@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from django.utils.crypto import salted_hmac
 
@@ -35,7 +36,7 @@ def may_correct(user: User) -> bool:
     return user.has_role(*EDITORS)
 
 
-def locked_call(call_id: object, user: User) -> Call:
+def locked_call(call_id: UUID | str, user: User) -> Call:
     """Return the call with its row locked, for one change of its text. Raises CallcenterError where that cannot be.
 
     The caller has opened a transaction.

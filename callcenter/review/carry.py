@@ -71,8 +71,8 @@ def _text(state: State, change: Change, party: str, force: bool) -> Placed:
         return Placed("applied", tuple(_put(piece, first, last, after)))
     said = " ".join(plain(word) for word in after)
     for piece in _around(state, change, party):
-        words = [w for w in piece.words if _near(w, change)]
-        if said and said in " ".join(plain(w.text) for w in words):
+        near = [w for w in piece.words if _near(w, change)]
+        if said and said in " ".join(plain(w.text) for w in near):
             # Only case or punctuation differs: the words themselves are right.
             return Placed("settled")
     return Placed("stranded", reason="The new transcript reads differently at this place.")

@@ -78,7 +78,8 @@ def next_segment(user: User, *, source: str = "", after: int | None = None, done
         order.reverse()
     for name, turns in order:
         left = _beyond(turns, name, after)
-        found = left.select_related("call").first() or (turns.exclude(pk=after).select_related("call").first())
+        others = turns if after is None else turns.exclude(pk=after)
+        found = left.select_related("call").first() or others.select_related("call").first()
         if found is not None:
             return found, name
     return None, ""

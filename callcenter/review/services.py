@@ -329,7 +329,7 @@ def _of_session(call: Call, user: User, session: uuid.UUID | None, view: View, p
 def _note_review(call: Call, piece: Piece, view: View, user: User, *, sampled: bool) -> None:
     """Record that a person has looked at this turn and left it as it reads now."""
     transcript = _transcript(call)
-    key = {"transcript": transcript, "turn_index": piece.key[0], "first_word": piece.key[1]}
+    key: dict[str, Any] = {"transcript": transcript, "turn_index": piece.key[0], "first_word": piece.key[1]}
     state = view.done.state
     source = state.heard_in(piece)
     heard = " ".join(word.text for word in source)

@@ -108,7 +108,8 @@ def decide(request: HttpRequest) -> HttpResponse:
     for name in chosen:
         group, _, call = name.partition("/")
         found = Correction.objects.visible_to(user).filter(group=group, status=Correction.Status.PENDING)
-        ids += found.filter(call=call).values_list("pk", flat=True) if _uuid(call) else []
+        call_id = _uuid(call)
+        ids += found.filter(call_id=call_id).values_list("pk", flat=True) if call_id else []
     count = services.decide(ids=ids, user=user, approve=verdict == "approve")
     word = "approved" if verdict == "approve" else "rejected"
     if count:
