@@ -72,6 +72,7 @@ class Env(BaseSettings):
     LEARNING_REPLAY_SHARE: float = Field(default=0.3, ge=0, le=0.9)
     LEARNING_PSEUDO_SHARE: float = Field(default=0.0, ge=0, le=0.9)
     LEARNING_AUTO_PROMOTE: bool = True
+    LEARNING_VARIANTS: bool = True
     LEARNING_RETRANSCRIBE_DAYS: int = Field(default=0, ge=0)
     LEARNING_MAX_ATTEMPTS: int = Field(default=4, ge=1)
     LEARNING_SILENCE_SECONDS: int = Field(default=120, ge=20)

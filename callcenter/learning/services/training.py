@@ -137,7 +137,7 @@ def _open(job: dict[str, Any], *, golden: Dataset, old: Dataset | None, by: User
         "vocabulary": _vocabulary(),
         "bounds": bounds,
         "exports": list(EXPORTS),
-        "variants": values["kind"] == TrainingRun.Kind.FIT,
+        "variants": settings.ENV.LEARNING_VARIANTS and values["kind"] == TrainingRun.Kind.FIT,
     }
     try:
         with transaction.atomic():
