@@ -164,9 +164,11 @@ class _Job:
         )
         documents = self._evaluate(spec)
         self.tell("gate", 0.0)
+        heard, present = documents["candidate"]["golden"], documents["served"]["golden"]
+        assert heard is not None and present is not None
         verdict = gate.judge(
-            documents["candidate"]["golden"],
-            documents["served"]["golden"],
+            heard,
+            present,
             old_candidate=documents["candidate"]["old"],
             old_served=documents["served"]["old"],
             bounds=gate.GateBounds.from_json(self.job.get("bounds") or {}),

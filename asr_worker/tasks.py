@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 from asr_worker import pipeline
 from asr_worker.celery import app
@@ -41,7 +41,7 @@ class Reporter:
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._beat, name="sign-of-life", daemon=True)
 
-    def __enter__(self) -> Reporter:
+    def __enter__(self) -> Self:
         self._send(*self._last)
         self._thread.start()
         return self

@@ -1,6 +1,6 @@
 """`python -m benchmarks.learning`: what fine-tuning brings, on real recordings, measured on what would be served.
 
-tiny.en learns `spelled_entities` from its training speakers; other speakers judge, and read speech (`librispeech_other`)
+tiny.en learns `spelled_entities` from its training speakers; others judge, and read speech (`librispeech_other`)
 tells what was forgotten. Every figure of a method that can be merged is of the exported int8 model, beam 5, in the
 served path. Adapters that cannot be merged are scored in float32, greedily, against the base scored likewise.
 The intervals are bootstraps by speaker. Set BENCH_QUICK=1 for the main method alone.

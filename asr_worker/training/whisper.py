@@ -30,7 +30,7 @@ Batch = dict[str, Any]
 
 
 class WhisperFamily:
-    """A Whisper checkpoint, its tokenizer and its features; `model` is transformers' WhisperForConditionalGeneration."""
+    """A Whisper checkpoint, its tokenizer and features; `model` is transformers' WhisperForConditionalGeneration."""
 
     kind = "whisper"
 
@@ -62,7 +62,7 @@ class WhisperFamily:
                 part.requires_grad_(True)
 
     def level(self, config: FitConfig) -> str:
-        """Return what is computed once per clip: `encoder` outputs where the encoder does not learn, else `features`."""
+        """Return what is computed once per clip: `encoder` outputs where the encoder is frozen, else `features`."""
         layers = self.model.config.encoder_layers
         self.learning_layers = min(config.encoder_layers, layers) if config.method == "frozen_encoder" else 0
         return "features" if config.method == "full" or not config.cache_encoder else "encoder"

@@ -63,9 +63,9 @@ class Env(BaseSettings):
 
     LEARNING_NIGHTLY_HOUR: int = Field(default=2, ge=-1, le=23)
     LEARNING_MIN_CORRECTIONS: int = Field(default=10, ge=1)
-    LEARNING_METHOD: Literal[
-        "full", "frozen_encoder", "lora", "adalora", "ia3", "prefix", "prompt", "bottleneck"
-    ] = "frozen_encoder"
+    LEARNING_METHOD: Literal["full", "frozen_encoder", "lora", "adalora", "ia3", "prefix", "prompt", "bottleneck"] = (
+        "frozen_encoder"
+    )
     LEARNING_CONFIG: str = ""
     LEARNING_GATE: str = ""
     LEARNING_BASE: Literal["original", "served"] = "original"
