@@ -49,7 +49,7 @@ class Bench:
         self.work, self.data, self.base = work, data, base
         self.problems: list[str] = []
 
-    def step(self, name: str, **told: Any) -> dict[str, Any]:
+    def step(self, name: str, /, **told: Any) -> dict[str, Any]:
         print(f"{name} {told.get('name', '')} ...", file=sys.stderr, flush=True)
         document = json.dumps({"work": str(self.work), **told})
         found = common.in_own_process("benchmarks.learning_steps", [name, document])

@@ -50,6 +50,8 @@ class FitConfig:
     share of the base weights mixed into the result (0 none, -1: chosen on the validation rows). `max_minutes` 0
     means no limit; at the limit the best checkpoint so far is the result. `encoder_layers` lets that many of the
     encoder's top layers learn in the method `frozen_encoder`; what lies below them is still computed once.
+    `replay_visits` is how often each old-domain row is learnt from in the whole run, spread evenly over the epochs: many
+    rows once each keep more of the old domain than a few rows learnt by heart. 0 takes all of them in every epoch.
     """
 
     method: Method = "frozen_encoder"
@@ -80,6 +82,7 @@ class FitConfig:
     cache_encoder: bool = True
     encoder_layers: int = 0
     pad_to_full_window: bool = False
+    replay_visits: int = 0
     search_trials: int = 0
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 

@@ -7,6 +7,7 @@ the engines pack it, so that training and serving see the same silence and the s
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -174,6 +175,19 @@ def batches(lengths: Sequence[int], size: int, *, seed: int, epoch: int) -> list
         made += [near[i : i + size] for i in range(0, len(near), size)]
     rng.shuffle(made)
     return made
+
+
+def of_epoch(old: Sequence[bool], *, epochs: int, visits: int, seed: int, epoch: int) -> list[int]:
+    """Return the positions learnt from in an epoch: all new rows, and of the `old` ones so many that over all epochs
+    each has its `visits`. The number is the same in every epoch; 0 visits, or as many as epochs, means all rows.
+    """
+    if not visits or visits >= epochs:
+        return list(range(len(old)))
+    kept = [i for i, is_old in enumerate(old) if is_old]
+    random.Random(seed).shuffle(kept)
+    each = math.ceil(len(kept) * visits / epochs)
+    chosen = {kept[(epoch * each + k) % len(kept)] for k in range(each)}
+    return [i for i, is_old in enumerate(old) if not is_old or i in chosen]
 
 
 def sha256_of_rows(folder: Path) -> str:

@@ -258,9 +258,9 @@ class Prepared:
                 "No clip is left to learn from: all are longer than the model's window or hold no words.",
                 code="dataset_empty",
             )
-        from asr_worker.training.loop import steps_of
+        from asr_worker.training.loop import rows_of, steps_of
 
-        self.total_steps = steps_of(config, len(self.train), self.accelerator.num_processes)[1]
+        self.total_steps = steps_of(config, len(rows_of(self.train, config, 0)), self.accelerator.num_processes)[1]
         self.applied = methods.apply(self.family, config, total_steps=self.total_steps)
 
     def counts(self) -> tuple[int, int]:

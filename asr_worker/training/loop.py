@@ -16,7 +16,7 @@ from torch import nn
 from asr_worker.training import checkpoint, methods, validation
 from asr_worker.training.clips import Clips
 from asr_worker.training.config import FitConfig
-from asr_worker.training.data import batches
+from asr_worker.training.data import batches, of_epoch
 from asr_worker.training.validation import Score
 
 #: State is written at every validation and, in between, after so many steps, at most for a twentieth of the time.
@@ -63,6 +63,12 @@ def steps_of(config: FitConfig, clips: int, processes: int = 1) -> tuple[int, in
     return per_epoch, max(1, steps)
 
 
+def rows_of(train: Clips, config: FitConfig, epoch: int) -> list[int]:
+    """Return the positions of the clips that are learnt from in this epoch; their number never changes."""
+    old = [e.old for e in train.examples]
+    return of_epoch(old, epochs=config.epochs, visits=config.replay_visits, seed=config.seed, epoch=epoch)
+
+
 def factor(config: FitConfig, step: int, total: int) -> float:
     """Return the share of the learning rate at a step (0-based): linear warm-up, then the schedule down to zero."""
     warm = max(1, round(config.warmup_ratio * total)) if config.warmup_ratio else 0
@@ -86,7 +92,7 @@ class Loop:
         self.accelerator, self.resume, self.tell = accelerator, resume, tell
         self.boards = boards
         self.device = accelerator.device
-        self.per_epoch, self.total = steps_of(config, len(train), accelerator.num_processes)
+        self.per_epoch, self.total = steps_of(config, len(rows_of(train, config, 0)), accelerator.num_processes)
         self.outcome = Outcome()
         self.bad = 0
         self._saved_at, self._save_cost = time.monotonic(), 0.0
@@ -123,7 +129,9 @@ class Loop:
     def _epoch(self, trainee: Any, optimiser: Any, schedule: Any, writer: Any, began: float) -> None:
         config, out, accelerator = self.config, self.outcome, self.accelerator
         number = out.step // self.per_epoch
-        mine = batches(self.train.lengths, config.batch_size, seed=config.seed, epoch=number)
+        rows = rows_of(self.train, config, number)
+        lengths = [self.train.lengths[i] for i in rows]
+        mine = [[rows[i] for i in part] for part in batches(lengths, config.batch_size, seed=config.seed, epoch=number)]
         mine = mine[accelerator.process_index :: accelerator.num_processes] or mine[:1]
         accumulate = config.gradient_accumulation
         done = (out.step % self.per_epoch) * accumulate

@@ -227,7 +227,7 @@ def main(chromium: str) -> None:
 
 def epochs_done(run: Any) -> float:
     """Return how many passes over the data the run has told of."""
-    return float((run.progress or {}).get("epoch") or 0)
+    return float((run.progress or {}).get("now", {}).get("epoch") or 0)
 
 
 def build_dataset(page: Any) -> None:
