@@ -97,7 +97,11 @@ def variants(examples: Sequence[Example], augment: AugmentConfig) -> list[Exampl
     """Return every example as it is, and, where augmentation is on, `copies` changed variants of each beside it."""
     if not (augment.changes_audio or augment.spec_augment):
         return list(examples)
-    return [e if v == 0 else replace(e, variant=v) for e in examples for v in range(augment.copies + 1)]
+    return [
+        e if v == 0 else replace(e, variant=v)
+        for e in examples
+        for v in range(1 + (augment.copies if augment.old_domain or not e.old else 0))
+    ]
 
 
 def _augmenter(augment: AugmentConfig | None, seed: int) -> Any:

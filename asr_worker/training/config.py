@@ -20,6 +20,7 @@ METHODS: tuple[Method, ...] = get_args(Method)
 class AugmentConfig:
     """How often (0..1) a training clip is changed in each way, and by how much; all zero means untouched clips.
 
+    `copies` changed variants stand beside every clip, with `old_domain` off only beside those of the new domain.
     `noise_snr_db` and `speed_range` are the ranges drawn from; `codecs` are drawn evenly; gain in decibels.
     """
 
@@ -35,6 +36,7 @@ class AugmentConfig:
     room: float = 0.0
     spec_augment: float = 0.0
     copies: int = 1
+    old_domain: bool = True
 
     @property
     def changes_audio(self) -> bool:
@@ -50,8 +52,10 @@ class FitConfig:
     share of the base weights mixed into the result (0 none, -1: chosen on the validation rows). `max_minutes` 0
     means no limit; at the limit the best checkpoint so far is the result. `encoder_layers` lets that many of the
     encoder's top layers learn in the method `frozen_encoder`; what lies below them is still computed once.
-    `replay_visits` is how often each old-domain row is learnt from in the whole run, spread evenly over the epochs: many
-    rows once each keep more of the old domain than a few rows learnt by heart. 0 takes all of them in every epoch.
+    `replay_visits` is how often each old-domain row is learnt from in the whole run, spread evenly over the epochs: 0
+    takes all of them in every epoch. `hold_out` is the share of rows (whole speakers) that judge the checkpoints where
+    the dataset has no validation rows; 0 holds nobody out, for a recipe whose length is known: the figures are then of
+    rows that were learnt.
     """
 
     method: Method = "frozen_encoder"
@@ -83,6 +87,7 @@ class FitConfig:
     encoder_layers: int = 0
     pad_to_full_window: bool = False
     replay_visits: int = 0
+    hold_out: float = 0.12
     search_trials: int = 0
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 

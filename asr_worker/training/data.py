@@ -75,10 +75,11 @@ class Split:
         return dict(sorted(out.items()))
 
 
-def read_split(folder: Path, *, seed: int, validate_old: Path | None = None) -> Split:
+def read_split(folder: Path, *, seed: int, validate_old: Path | None = None, hold_out: float = HELD_OUT) -> Split:
     """Return the dataset's training and validation examples; a speaker and a call are never in both.
 
-    Where the dataset has no validation rows, whole speakers are held out of the training rows. Rows without words are
+    Where the dataset has no validation rows, whole speakers are held out of the training rows: the share `hold_out`;
+    with 0 nobody is, and rows that are trained on stand in. Rows without words are
     left out. Raises DatasetError for an empty dataset, a clip that is gone, or a single speaker (code `one_speaker`)
     when somebody would have to be held out.
     """
@@ -89,13 +90,15 @@ def read_split(folder: Path, *, seed: int, validate_old: Path | None = None) -> 
     if not train:
         raise DatasetError("The dataset has no training row with words.", code="dataset_empty")
     validation, old = [e for e in held if not e.old], [e for e in held if e.old]
+    if not validation and not hold_out:
+        validation = _sample([e for e in train if not e.old] or train, round(HELD_OUT * len(train)) or 1, seed)
+        old = old or _sample([e for e in train if e.old], len(validation), seed)
     if not validation:
-        train, taken = _hold_out([e for e in train if not e.old] or train, train, seed)
-        validation = taken
+        train, validation = _hold_out([e for e in train if not e.old] or train, train, seed, hold_out)
     if not old and any(e.old for e in train) and validate_old is None:
         speakers = {_voice(e) for e in train if e.old}
         if len(speakers) > 2:
-            train, old = _hold_out([e for e in train if e.old], train, seed)
+            train, old = _hold_out([e for e in train if e.old], train, seed, hold_out)
     if validate_old is not None:
         old = [Example.of(r, old=True) for r in datasets.read(validate_old) if str(r.get("text") or "").strip()]
     return Split(
@@ -116,7 +119,9 @@ def _sample(examples: list[Example], most: int, seed: int) -> list[Example]:
     return random.Random(seed).sample(examples, most)
 
 
-def _hold_out(pool: list[Example], train: list[Example], seed: int) -> tuple[list[Example], list[Example]]:
+def _hold_out(
+    pool: list[Example], train: list[Example], seed: int, share: float
+) -> tuple[list[Example], list[Example]]:
     """Return (train without, held-out rows): whole speakers of the pool until their share of its rows is reached."""
     speakers = sorted({_voice(e) for e in pool})
     if len(speakers) < 2:
@@ -126,7 +131,7 @@ def _hold_out(pool: list[Example], train: list[Example], seed: int) -> tuple[lis
             code="one_speaker",
         )
     random.Random(seed).shuffle(speakers)
-    wanted = max(1, round(HELD_OUT * len(pool)))
+    wanted = max(1, round(share * len(pool)))
     taken: set[str] = set()
     calls: set[str] = set()
     for speaker in speakers[: len(speakers) // 2]:

@@ -66,7 +66,9 @@ class Fit:
         self.began = time.monotonic()
 
     def run(self) -> FitResult:
-        self.split = read_split(self.dataset, seed=self.config.seed, validate_old=self.validate_old)
+        self.split = read_split(
+            self.dataset, seed=self.config.seed, validate_old=self.validate_old, hold_out=self.config.hold_out
+        )
         with full_disk_said(self.out):
             self.out.mkdir(parents=True, exist_ok=True)
         self.base_fingerprint = fingerprint(self.base)
