@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from analytics.nlu import likeness
 from analytics.nlu.embedding import Embedder
+from analytics.nlu.rules import Semantic
 from analytics.nlu.text import CallText, CallTurn, is_speech
 
 MAX_WORDS = 32
@@ -72,16 +75,37 @@ def _cut_turn(turn: CallTurn) -> list[Chunk]:
 class EmbeddedChunks:
     """Chunks with their unit vectors; satisfies `engine.Chunks`."""
 
-    def __init__(self, chunks: Sequence[Chunk], embedder: Embedder) -> None:
+    def __init__(self, chunks: Sequence[Chunk], embedder: Embedder, cache_dir: Path | None = None) -> None:
         self.chunks = list(chunks)
         self.embedder = embedder
-        self.vectors = embedder.encode([c.text for c in self.chunks])
+        self.cache_dir = cache_dir
+        texts = [c.text for c in self.chunks]
+        self.vectors = embedder.encode(texts)
+        self.readings = np.concatenate([self.vectors, embedder.tones(texts)], axis=1)
 
     def of(self, party: str, lo_ms: int, hi_ms: int) -> list[tuple[int, int, int, np.ndarray]]:
         return [
             (c.turn, c.first, c.end, self.vectors[i])
             for i, c in enumerate(self.chunks)
             if c.party == party and lo_ms <= c.start_ms <= hi_ms
+        ]
+
+    def alike(
+        self, semantic: Semantic, category: str, party: str, lo_ms: int, hi_ms: int
+    ) -> list[tuple[int, int, int, float, str]]:
+        mine = [i for i, c in enumerate(self.chunks) if c.party == party and lo_ms <= c.start_ms <= hi_ms]
+        if not mine:
+            return []
+        cosines = self.vectors[mine] @ self.embed(semantic.examples).T
+        scores = cosines.max(1)
+        if semantic.unlike:
+            head = likeness.head(semantic, category, self.embedder, self.cache_dir)
+            scores = head.probabilities(self.readings[mine])[:, 1]
+        rows = zip((self.chunks[i] for i in mine), scores, cosines.argmax(1), strict=True)
+        return [
+            (c.turn, c.first, c.end, float(score), semantic.examples[at])
+            for c, score, at in rows
+            if score >= semantic.threshold
         ]
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 card_number      13 to 19 digits, spoken or written, that pass the Luhn check (or almost, in a talk about cards)
 card_code        three or four digits right after somebody asked for the security code
-account_number   6 to 12 digits right after "bank account number", "sort code", "routing number", "social security"
+account_number   6 to 18 digits right after "bank account number", "sort code", "routing number", "social security"
 repetition       the same words again and again: a recogniser's loop, not a person
 fast_speech      more words in a second than anybody can say
 doubtful_words   a stretch of words that the recogniser itself doubts
@@ -27,6 +27,7 @@ _TEENS = {
 }
 _TENS = {w: (i + 2) * 10 for i, w in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split())}
 _REPEAT = {"double": 2, "triple": 3, "treble": 3}
+_DIGIT_WORDS = frozenset(_UNITS) | frozenset(_REPEAT)
 _BETWEEN = frozenset({"and", "then", "dash", "hyphen", "space", "ok", "yes", "yeah", "so", "it", "is", "that", "next"})
 _MAX_DIGIT_PAUSE_MS = 8_000
 
@@ -151,13 +152,13 @@ def card_number(call: CallText, options: dict[str, Any]) -> list[Finding]:
 
 def _luhn_window(digits: str) -> tuple[int, int] | None:
     """Return the part of a run that is a card number: a whole run of 13 to 19, else a known length at a known start."""
-    if 13 <= len(digits) <= 19 and digits[0] in "23456" and len(set(digits)) > 2 and luhn(digits):
+    if 13 <= len(digits) <= 19 and digits[0] in "23456" and len(set(digits)) > 1 and luhn(digits):
         return 0, len(digits)
     for size in (16, 15):
         for lo in range(0, len(digits) - size + 1):
             part = digits[lo : lo + size]
             known = part[0] in "2456" if size == 16 else part[:2] in ("34", "37")
-            if known and len(set(part)) > 2 and luhn(part):
+            if known and len(set(part)) > 1 and luhn(part):
                 return lo, lo + size
     return None
 
@@ -168,19 +169,31 @@ def card_code(call: CallText, options: dict[str, Any]) -> list[Finding]:
 
 
 def account_number(call: CallText, options: dict[str, Any]) -> list[Finding]:
-    """Return 6 to 12 digits said within 25 s after a bank account, routing or social-security number was mentioned."""
-    return _asked_for(call, _ACCOUNT_TALK, 6, 12, 25_000, "digits right after an account number was mentioned")
+    """Return 6 to 18 digits said within 25 s after a bank account, routing or social-security number was mentioned."""
+    return _asked_for(call, _ACCOUNT_TALK, 6, 18, 25_000, "digits right after an account number was mentioned")
 
 
 def _asked_for(call: CallText, talk: Any, low: int, high: int, reach_ms: int, why: str) -> list[Finding]:
     out = []
     times = _times(call, talk)
     for stream in call.streams.values():
-        for run in digit_runs(stream):
-            start = stream.tokens[run.owners[0]].start_ms
-            if low <= len(run.digits) <= high and any(0 <= start - t <= reach_ms for t in times):
-                out.append(_finding(stream, run, 0, len(run.digits), 0.9, f"{len(run.digits)} {why}"))
+        for whole in digit_runs(stream):
+            for run in _cut_at(whole, stream, times):
+                start = stream.tokens[run.owners[0]].start_ms
+                if low <= len(run.digits) <= high and any(0 <= start - t <= reach_ms for t in times):
+                    out.append(_finding(stream, run, 0, len(run.digits), 0.9, f"{len(run.digits)} {why}"))
     return out
+
+
+def _cut_at(run: DigitRun, stream: Stream, times: list[int]) -> list[DigitRun]:
+    """Return the run in the pieces between the questions: what was said before a question does not answer it."""
+    cuts = [
+        k
+        for k in range(1, len(run.digits))
+        if any(stream.tokens[run.owners[k - 1]].start_ms < t <= stream.tokens[run.owners[k]].start_ms for t in times)
+    ]
+    edges = [0, *cuts, len(run.digits)]
+    return [DigitRun(run.digits[a:b], run.owners[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
 
 
 def _times(call: CallText, phrases: Any) -> list[int]:
@@ -206,7 +219,11 @@ def repetition(call: CallText, options: dict[str, Any]) -> list[Finding]:
                 while norms[at + count * size : at + (count + 1) * size] == unit and len(unit) == size:
                     count += 1
                 wanted = times + 3 if size == 1 else times if size < 4 else max(3, times - 1)
-                if count >= wanted and not all(u.isdecimal() or u in _UNITS for u in unit) and count * size > best[0]:
+                if (
+                    count >= wanted
+                    and not all(u.isdecimal() or u in _DIGIT_WORDS for u in unit)
+                    and count * size > best[0]
+                ):
                     best = (count * size, count)
             if best[0]:
                 out.append(Finding(stream, at, at + best[0], 0.95, f"the same words {best[1]} times in a row"))

@@ -1,6 +1,8 @@
 """Sentence embeddings from a local MiniLM directory: mean-pooled unit vectors, batched by length, cached by text.
 
-The pooling is that of Reimers and Gurevych, "Sentence-BERT" (EMNLP 2019). Nothing is downloaded: the directory
+The pooling is that of Reimers and Gurevych, "Sentence-BERT" (EMNLP 2019). One pass gives two readings of a text: its
+vector (the last layer, trained to say what a sentence is about) and its tone (layers from the middle of the network,
+which still know how it was said: the last layer has learned to forget that). Nothing is downloaded: the directory
 `<models_dir>/minilm` must hold an ordinary transformers checkpoint with its tokeniser.
 """
 
@@ -18,7 +20,8 @@ import numpy as np
 MODEL_NAME = "minilm"
 MAX_TOKENS = 128
 TOKENS_PER_BATCH = 1024
-TEXT_CACHE = 20_000
+TEXT_CACHE = 10_000
+TONE_DEPTHS = (1 / 2, 2 / 3)
 
 _lock = threading.Lock()
 _loaded: dict[str, MiniLM] = {}
@@ -39,6 +42,10 @@ class Embedder(Protocol):
 
     def encode_fixed(self, texts: tuple[str, ...]) -> np.ndarray:
         """Return the same for texts that come again with every call (examples of rules), kept for good."""
+        ...
+
+    def tones(self, texts: Sequence[str]) -> np.ndarray:
+        """Return float32 vectors of how the texts were said, shape (len(texts), any width)."""
         ...
 
 
@@ -71,8 +78,15 @@ class MiniLM:
         return int(self._model.config.hidden_size)
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
+        return self._rows(texts)[:, : self.dim]
+
+    def tones(self, texts: Sequence[str]) -> np.ndarray:
+        return self._rows(texts)[:, self.dim :]
+
+    def _rows(self, texts: Sequence[str]) -> np.ndarray:
+        """Return vector and tone of every text side by side, from the cache where it has them."""
         if not texts:
-            return np.zeros((0, self.dim), np.float32)
+            return np.zeros((0, self.dim * (1 + len(TONE_DEPTHS))), np.float32)
         with self._guard:
             known = {t: self._cache[t] for t in dict.fromkeys(texts) if t in self._cache}
             fresh = [t for t in dict.fromkeys(texts) if t not in known]
@@ -91,11 +105,11 @@ class MiniLM:
         return self._fixed[texts]
 
     def _run(self, texts: list[str]) -> np.ndarray:
-        """Return vectors in the order of `texts`; sorted by length inside, so that little padding is computed."""
+        """Return the rows in the order of `texts`; sorted by length inside, so that little padding is computed."""
         torch = self._torch
         ids = self._tokenizer(texts, truncation=True, max_length=MAX_TOKENS, return_attention_mask=False)["input_ids"]
         order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
-        out = np.empty((len(ids), self.dim), np.float32)
+        out = np.empty((len(ids), self.dim * (1 + len(TONE_DEPTHS))), np.float32)
         pad = self._tokenizer.pad_token_id or 0
         for batch in _batches(order, ids):
             longest = len(ids[batch[-1]])
@@ -105,10 +119,12 @@ class MiniLM:
                 tokens[row, : len(ids[i])] = torch.tensor(ids[i])
                 mask[row, : len(ids[i])] = 1
             with torch.inference_mode():
-                states = self._model(input_ids=tokens, attention_mask=mask).last_hidden_state
-                weights = mask.unsqueeze(-1).to(states.dtype)
-                pooled = (states * weights).sum(1) / weights.sum(1)
-                unit = torch.nn.functional.normalize(pooled.float(), dim=1)
+                states = self._model(input_ids=tokens, attention_mask=mask, output_hidden_states=True).hidden_states
+                depth = len(states) - 1
+                weights = mask.unsqueeze(-1).to(states[-1].dtype)
+                read = [states[-1], *(states[round(depth * part)] for part in TONE_DEPTHS)]
+                pooled = [(layer * weights).sum(1) / weights.sum(1) for layer in read]
+                unit = torch.cat([torch.nn.functional.normalize(p.float(), dim=1) for p in pooled], dim=1)
             out[batch] = unit.numpy()
         return out
 

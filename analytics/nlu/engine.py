@@ -23,7 +23,7 @@ from analytics.nlu.evidence import (
     quote_of_range,
 )
 from analytics.nlu.phrases import Hit, Similarity, best_near_miss, find_any, literals
-from analytics.nlu.rules import Rule, Window
+from analytics.nlu.rules import Rule, Semantic, Window
 from analytics.nlu.text import NEGATIONS, CallText, Stream
 
 EXCLUDE_REACH = 4
@@ -44,6 +44,12 @@ class Chunks(Protocol):
 
     def of(self, party: str, lo_ms: int, hi_ms: int) -> list[tuple[int, int, int, np.ndarray]]:
         """Return (turn, first word, end word, unit vector) of the party's pieces that start within the time range."""
+        ...
+
+    def alike(
+        self, semantic: Semantic, category: str, party: str, lo_ms: int, hi_ms: int
+    ) -> list[tuple[int, int, int, float, str]]:
+        """Return (turn, first word, end word, score, nearest example) of the pieces that reach the threshold."""
         ...
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
@@ -192,24 +198,14 @@ def _triggers(rule: Rule, run: RuleRun, lo: int, hi: int) -> list[Evidence]:
 
 def _semantic(rule: Rule, run: RuleRun, stream: Stream, lo: int, hi: int, blocked: list[Hit]) -> list[Evidence]:
     assert rule.semantic is not None and run.chunks is not None
-    pieces = run.chunks.of(stream.party, lo, hi)
-    if not pieces:
-        return []
-    examples = run.chunks.embed(rule.semantic.examples)
-    cosines = np.stack([p[3] for p in pieces]) @ examples.T
+    measure = "likelihood" if rule.semantic.unlike else "cosine"
     out = []
-    for (turn, first, end, _), row in zip(pieces, cosines, strict=True):
-        at = int(row.argmax())
-        if row[at] < rule.semantic.threshold:
-            continue
+    for turn, first, end, score, example in run.chunks.alike(rule.semantic, rule.category, stream.party, lo, hi):
         places = [i for i, t in enumerate(stream.tokens) if t.turn == turn and first <= t.word < end]
         if not places or _excluded(places[0], places[-1] + 1, blocked):
             continue
-        detail = f"means about the same as {rule.semantic.examples[at]!r} (cosine {row[at]:.2f})"
-        strength = min(
-            0.95,
-            0.5 + 0.5 * (float(row[at]) - rule.semantic.threshold) / (1 - rule.semantic.threshold + 1e-6),
-        )
+        detail = f"means about the same as {example!r} ({measure} {score:.2f})"
+        strength = min(0.95, 0.5 + 0.5 * (score - rule.semantic.threshold) / (1 - rule.semantic.threshold + 1e-6))
         out.append(Evidence.of_tokens("semantic", detail, strength, stream, places[0], places[-1] + 1))
     return out
 

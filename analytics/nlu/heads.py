@@ -127,18 +127,20 @@ def content_key(*parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
-def cached(name: str, key: str, cache_dir: Path, train: Callable[[], LinearHead]) -> LinearHead:
+def cached(name: str, key: str, cache_dir: Path | None, train: Callable[[], LinearHead]) -> LinearHead:
     """Return the head of this key from memory, else from disk, else trained now and stored.
 
-    A folder that cannot be written costs a training per process and nothing else; a damaged file is trained anew.
+    No folder, or one that cannot be written, costs a training per process and nothing else; a damaged file is trained
+    anew.
     """
     if key in _memory:
         return _memory[key]
-    path = cache_dir / f"{name}-{key}.npz"
-    head = _read(path)
+    path = cache_dir / f"{name}-{key}.npz" if cache_dir is not None else None
+    head = _read(path) if path is not None else None
     if head is None:
         head = train()
-        _write(path, head)
+        if path is not None:
+            _write(path, head)
     if len(_memory) > 64:
         _memory.clear()
     _memory[key] = head

@@ -19,7 +19,8 @@ required; everything else has a default:
     window: {first_seconds, last_seconds, after: [phrase], before: [phrase], party}  # clock starts at the first word
     metrics: ["silence_ratio > 0.4"]   # all must hold; see metrics.py for the names
     detector: card_number        # a built-in detector, see detectors.py
-    semantic: {examples: [text, ...], threshold: 0.6}   # sentence similarity; needs the embedding model
+    semantic: {examples: [text, ...], unlike: [text, ...], threshold: 0.6}   # sentences that mean the same: cosine to
+                                 # the nearest example or, with `unlike`, likelihood; needs the embedding model
     near: 0.85                   # lowest near-match score; 0 switches near matching off
     min_hits: 1                  # separate hits needed
     min_words: 12                # absent: words the party must say in the window before anyone is accused
@@ -60,6 +61,7 @@ _FIELDS = frozenset(
     "key version name description category severity enabled party any all none exclude absent window metrics detector "
     "detector_options semantic near negation min_hits min_words max_alerts within_seconds".split()
 )
+_SEMANTIC_FIELDS = frozenset({"examples", "unlike", "threshold"})
 _WINDOW_FIELDS = frozenset({"first_seconds", "last_seconds", "after", "before", "party", "seconds"})
 
 
@@ -111,10 +113,14 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Semantic:
-    """Examples whose sentence embeddings a chunk of speech must resemble (cosine of at least `threshold`)."""
+    """Examples that a piece of speech must resemble: the cosine to one of them is at least `threshold`.
+
+    With counter-examples in `unlike`, the threshold is on the likelihood (0..1) that likeness.py learns from both.
+    """
 
     examples: tuple[str, ...]
     threshold: float
+    unlike: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,12 +350,15 @@ class _Reader:
         if not isinstance(raw, dict):
             self.wrong("semantic", "must be a mapping with 'examples'")
             return None
-        examples = raw.get("examples")
-        if (
-            not isinstance(examples, list)
-            or not examples
-            or not all(isinstance(e, str) and e.strip() for e in examples)
-        ):
+        for name in sorted(set(map(str, raw)) - _SEMANTIC_FIELDS):
+            self.wrong(f"semantic.{name}", "is not a field of semantic")
+        examples, unlike = raw.get("examples"), raw.get("unlike", [])
+        for name, texts in (("examples", examples), ("unlike", unlike)):
+            if not isinstance(texts, list) or not all(isinstance(e, str) and e.strip() for e in texts):
+                self.wrong(f"semantic.{name}", "must be a list of texts")
+                return None
+        if not examples:
             self.wrong("semantic.examples", "must be a non-empty list of texts")
             return None
-        return Semantic(tuple(examples), self.number(raw, "threshold", 0.6, low=0.1, high=1.0, at="semantic."))
+        threshold = self.number(raw, "threshold", 0.6, low=0.1, high=1.0, at="semantic.")
+        return Semantic(tuple(examples), threshold, tuple(unlike))

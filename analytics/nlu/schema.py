@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 from analytics.nlu.rules import CATEGORIES, SEVERITIES
 
 SCHEMA_VERSION = 1
-NLU_VERSION = "1.0.0"
+NLU_VERSION = "1.1.0"
 PARTIES = ("agent", "customer", "unknown")
 LABELS = ("negative", "neutral", "positive")
 COMPONENT_KINDS = ("phrase", "near_phrase", "semantic", "metric", "absence")

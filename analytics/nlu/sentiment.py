@@ -1,32 +1,38 @@
 """How each turn sounds in words, from -1 to 1, and the curve of a call; text alone, no voice.
 
-Per chunk, a small head (trained on text that we wrote, defaults/sentiment_train.yaml) sees the sentence vector and
-the figures of the VADER lexicon (Hutto and Gilbert, "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of
-Social Media Text", ICWSM 2014). How loud the lexicon speaks beside the vector, its blend weight, is the one with the
-least log loss in cross-validation on our text. Without the embedding model a head on the lexicon's figures alone does
-the work. A score is P(positive) - P(negative); a turn is the word-weighted mean of its chunks, stronger chunks
+Per chunk, a small head (trained on text that we wrote, defaults/sentiment_train.yaml) sees the tone of the sentence
+(see embedding.py) and the figures of the VADER lexicon (Hutto and Gilbert, "VADER: A Parsimonious Rule-based Model for
+Sentiment Analysis of Social Media Text", ICWSM 2014) for the whole, for what comes before a turning word such as "but"
+and for what comes after it. How loud the lexicon speaks beside the tone, its blend weight, is the one with the least
+log loss in cross-validation on our text. Without the embedding model a head on the lexicon's figures alone does the
+work. A score is P(positive) - P(negative); a turn is the word-weighted mean of its chunks, stronger chunks
 counting more.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
 
 from analytics.nlu import heads
-from analytics.nlu.chunks import Chunk, EmbeddedChunks
 from analytics.nlu.embedding import Embedder
 from analytics.nlu.text import CallText
+
+if TYPE_CHECKING:  # chunks learns from the training text below
+    from analytics.nlu.chunks import Chunk, EmbeddedChunks
 
 LABELS = ("negative", "neutral", "positive")
 STRENGTH = 3.0
 BLENDS = (0.0, 0.15, 0.3, 0.6, 1.0)
 LEXICON_STRENGTH = 10.0
+FEATURES = "tones, lexicon of the whole, before and after the turn"
+_TURN = re.compile(r"\b(?:but|however|though|until|now)\b", re.IGNORECASE)
 TRAIN_FILE = Path(__file__).parent / "defaults" / "sentiment_train.yaml"
 
 
@@ -48,14 +54,15 @@ def _vader() -> Any:
 
 
 @lru_cache(maxsize=20_000)
-def _lexicon_row(text: str) -> tuple[float, float, float]:
-    said = _vader().polarity_scores(text)
-    return said["compound"], said["neg"], said["pos"]
+def _lexicon_row(text: str) -> tuple[float, ...]:
+    parts = [part.strip() for part in _TURN.split(text)]
+    said = [_vader().polarity_scores(part or text) for part in (text, parts[0], parts[-1])]
+    return tuple(figures[name] for figures in said for name in ("compound", "neg", "pos"))
 
 
 def lexicon_features(texts: Sequence[str]) -> np.ndarray:
-    """Return VADER's compound, negative and positive share per text, shape (n, 3)."""
-    return np.array([_lexicon_row(t) for t in texts], np.float32).reshape(-1, 3)
+    """Return VADER's compound, negative and positive share of each text, its first and its last part, shape (n, 9)."""
+    return np.array([_lexicon_row(t) for t in texts], np.float32).reshape(-1, 9)
 
 
 def lexicon_head(cache_dir: Path) -> heads.LinearHead:
@@ -67,20 +74,23 @@ def lexicon_head(cache_dir: Path) -> heads.LinearHead:
         weights, bias = heads.fit(features, labels, 3, strength=LEXICON_STRENGTH)
         return heads.LinearHead(LABELS, weights, bias)
 
-    key = heads.content_key("lexicon", texts, labels.tolist(), LEXICON_STRENGTH)
+    key = heads.content_key("lexicon", FEATURES, texts, labels.tolist(), LEXICON_STRENGTH)
     return heads.cached("sentiment-lexicon", key, cache_dir, train)
 
 
-def sentence_head(embedder: Embedder, cache_dir: Path) -> heads.LinearHead:
-    """Return the head on sentence vectors and lexicon figures; `extra["blend"]` is the scale of the latter.
+def sentence_head(
+    embedder: Embedder, cache_dir: Path, blends: tuple[float, ...] = BLENDS
+) -> heads.LinearHead:  # fmt: skip
+    """Return the head on tones and lexicon figures; `extra["blend"]` is the scale of the latter, one of `blends`.
 
-    `extra` also keeps the cross-validated macro-F1 of vectors alone, lexicon alone and both.
+    `extra` also keeps the cross-validated macro-F1 of the first blend, of the lexicon alone and of the chosen blend.
     """
     texts, labels = training_text()
-    blends = BLENDS if _vader() is not None else (0.0,)
+    if _vader() is None:
+        blends = (0.0,)
 
     def train() -> heads.LinearHead:
-        vectors = embedder.encode(texts)
+        vectors = embedder.tones(texts)
         tried = []
         for blend in blends:
             logits = heads.out_of_fold(_features(vectors, texts, blend), labels, 3, strength=STRENGTH)
@@ -102,29 +112,24 @@ def sentence_head(embedder: Embedder, cache_dir: Path) -> heads.LinearHead:
         weights, bias = heads.fit(_features(vectors, texts, blend), labels, 3, strength=STRENGTH)
         return heads.LinearHead(LABELS, weights, bias, t, extra)
 
-    key = heads.content_key("sentence", embedder.fingerprint, texts, labels.tolist(), STRENGTH, blends)
+    key = heads.content_key("sentence", FEATURES, embedder.fingerprint, texts, labels.tolist(), STRENGTH, blends)
     return heads.cached("sentiment", key, cache_dir, train)
 
 
-def _features(vectors: np.ndarray, texts: Sequence[str], blend: float) -> np.ndarray:
-    """Return vectors beside scaled lexicon figures; without VADER the scale is 0 and the vectors stand alone."""
-    return np.concatenate([vectors, blend * lexicon_features(texts)], axis=1) if blend else vectors
+def _features(tones: np.ndarray, texts: Sequence[str], blend: float) -> np.ndarray:
+    """Return tones beside scaled lexicon figures; without VADER the scale is 0 and the tones stand alone."""
+    return np.concatenate([tones, blend * lexicon_features(texts)], axis=1) if blend else tones
 
 
 def chunk_probabilities(
-    texts: Sequence[str],
-    vectors: np.ndarray | None,
-    embedder: Embedder | None,
-    *,
-    cache_dir: Path,
-    warnings: list[str],
+    texts: Sequence[str], embedder: Embedder | None, *, cache_dir: Path, warnings: list[str]
 ) -> np.ndarray:
     """Return (n, 3) class probabilities by head and lexicon, or by what there is; neutral when neither is."""
     if _vader() is None:
         warnings.append("sentiment works without a lexicon: it needs the package vaderSentiment")
-    if vectors is not None and embedder is not None:
+    if embedder is not None:
         head = sentence_head(embedder, cache_dir)
-        return head.probabilities(_features(vectors, texts, head.extra["blend"]))
+        return head.probabilities(_features(embedder.tones(texts), texts, head.extra["blend"]))
     if _vader() is not None:
         return lexicon_head(cache_dir).probabilities(lexicon_features(texts))
     return np.tile(np.array([0.0, 1.0, 0.0]), (len(texts), 1))
@@ -145,14 +150,8 @@ def call_sentiment(
         except CheckpointError as error:
             warnings.append(f"the sentiment model was not used: {error}")
     if probabilities is None and texts:
-        vectors = embedded.vectors if embedded is not None else None
-        probabilities = chunk_probabilities(
-            texts,
-            vectors,
-            embedded.embedder if embedded is not None else None,
-            cache_dir=cache_dir,
-            warnings=warnings,
-        )
+        embedder = embedded.embedder if embedded is not None else None
+        probabilities = chunk_probabilities(texts, embedder, cache_dir=cache_dir, warnings=warnings)
     turns = _turns(call, chunks, probabilities if probabilities is not None else np.zeros((0, 3)))
     return summary(turns, call)
 

@@ -91,7 +91,7 @@ def understand(transcript: dict[str, Any], config: dict[str, Any] | None = None)
     warnings.extend(f"rule left out: {problem}" for problem in problems)
     if not near_available():
         warnings.append("near-phrase matching is off: it needs the package rapidfuzz")
-    embedded = EmbeddedChunks(chunks, embedder) if embedder is not None else None
+    embedded = EmbeddedChunks(chunks, embedder, settings.cache_dir) if embedder is not None else None
     if embedded is None and chunks and any(r.enabled and r.semantic for r in rules):
         warnings.append("semantic parts of rules were not tried, because there is no embedding model")
     mood = sentiment_module.call_sentiment(

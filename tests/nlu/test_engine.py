@@ -216,6 +216,23 @@ def test_the_security_code_is_found_only_when_it_was_asked_for() -> None:
     assert alerts(call(("customer", "I live at seven three one Oak Street")), code) == []
 
 
+def test_digits_said_before_the_question_do_not_hide_the_answer() -> None:
+    code = rule(key="code", category="payment_data", party="any", detector="card_code")
+    spoken = call(
+        ("customer", "I was born in nineteen seventy"),
+        ("agent", "the security code please"),
+        ("customer", "one two nine"),
+    )
+    (alert,) = alerts(spoken, code)
+    assert alert["word_ids"] == ["2:0", "2:1", "2:2"]
+
+
+def test_a_sort_code_and_the_account_number_after_it_are_found_together() -> None:
+    account = rule(key="account", category="payment_data", party="any", detector="account_number")
+    spoken = call(("agent", "your sort code please"), ("customer", "20 45 67 and then 31926819"))
+    assert len(alerts(spoken, account)) == 1
+
+
 def test_long_numbers_are_masked_in_the_quotes_of_every_category() -> None:
     (alert,) = alerts(call(("customer", f"my card is {CARD} and I will sue you")), rule(any=["sue you"]))
     assert "nine" not in alert["quote"]
@@ -241,6 +258,7 @@ def test_a_recognisers_loop_is_suspect_and_counting_is_not() -> None:
     assert len(alerts(call(("agent", "thank you very much " * 6)), loop)) == 1
     assert alerts(call(("agent", "no no no okay")), loop) == []
     assert alerts(call(("agent", "one one one one one one one one one one")), loop) == []
+    assert alerts(call(("customer", "double zero " * 6)), loop) == []
 
 
 def test_more_words_than_anybody_can_say_are_suspect() -> None:

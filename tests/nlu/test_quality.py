@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from analytics.nlu import default_intents, embedding, heads, intent, sentiment, understand, validate
+from benchmarks import nlu_quality
 from tests.nlu.calls import GOODBYE, GREETING, call
 
 HERE = Path(__file__).parent
@@ -45,11 +46,25 @@ def test_sentiment_beats_the_lexicon_alone_and_keeps_its_floor(models_dir: Path,
     texts = [t for t, _ in test]
     truth = np.array([sentiment.LABELS.index(label) for _, label in test])
     embedder = embedding.load(models_dir)
-    vectors = embedder.encode(texts)
-    blend = sentiment.chunk_probabilities(texts, vectors, embedder, cache_dir=cache, warnings=[])
-    alone = sentiment.chunk_probabilities(texts, None, None, cache_dir=cache, warnings=[])
+    blend = sentiment.chunk_probabilities(texts, embedder, cache_dir=cache, warnings=[])
+    alone = sentiment.chunk_probabilities(texts, None, cache_dir=cache, warnings=[])
     score, lexicon = (heads.macro_f1(truth, p.argmax(1), 3) for p in (blend, alone))
     assert score >= 0.78 and score > lexicon + 0.1
+
+
+def test_labelled_turns_keep_the_floor_of_every_class(models_dir: Path, cache: Path) -> None:
+    figures = nlu_quality.measure_sentiment("test", embedding.load(models_dir), cache)
+    assert (
+        figures["combined"]["macro"] >= 0.79 and figures["combined"]["macro"] > figures["lexicon alone"]["macro"] + 0.2
+    )
+    assert min(figures["combined"][label] for label in sentiment.LABELS) >= 0.74
+
+
+def test_labelled_excerpts_keep_the_floor_of_every_category(models_dir: Path) -> None:
+    figures = nlu_quality.risk_figures(nlu_quality.measure_risk("test", embedding.load(models_dir), errors=False))
+    assert {
+        c: (f["precision"], f["recall"]) for c, f in figures.items() if min(f["precision"], f["recall"]) < 0.7
+    } == {}
 
 
 def test_intents_keep_their_floor_and_refuse_what_nobody_defined(models_dir: Path, cache: Path) -> None:

@@ -40,6 +40,8 @@ def test_the_default_pack_compiles_and_covers_every_category() -> None:
         ({"absent": ["hello"], "any": []}, "rules[0].absent"),
         ({"any": []}, "rules[0]"),
         ({"colour": "red"}, "rules[0].colour"),
+        ({"semantic": {"examples": ["one"], "unlike": "two"}}, "rules[0].semantic.unlike"),
+        ({"semantic": {"examples": ["one"], "dislike": ["two"]}}, "rules[0].semantic.dislike"),
         ({"near": 0.2}, "rules[0].near"),
         ({"enabled": "yes"}, "rules[0].enabled"),
     ],

@@ -62,8 +62,7 @@ def test_the_calls_text_is_embedded_in_one_pass(config: dict[str, Any]) -> None:
     embedder.passes.clear()
     found = understand(CALL, config | {"embedder": embedder})
     assert validate(found) == []
-    examples = sum(1 for n in embedder.passes if n <= 3)
-    assert len(embedder.passes) - examples == 1
+    assert len(embedder.passes) == 1
 
 
 def test_a_taxonomy_of_ones_own_is_learned_and_kept_as_plain_arrays(config: dict[str, Any], tmp_path: Path) -> None:
@@ -108,6 +107,35 @@ def test_a_required_statement_in_other_words_accuses_nobody(config: dict[str, An
     spoken = call(("agent", "Welcome. So this call is recorded okay."), ("customer", "Hello I have a question for you"))
     assert understand(spoken, config | {"embedder": HashingEmbedder(), "rules": [rule]})["alerts"] == []
     assert len(understand(spoken, config | {"rules": [rule]})["alerts"]) == 1
+
+
+def test_counter_examples_take_back_what_only_shares_words_with_the_examples(config: dict[str, Any]) -> None:
+    semantic = {"examples": ["I want to cancel my contract", "please end my contract"], "threshold": 0.5}
+    rule = {"key": "leave", "category": "churn", "party": "customer", "semantic": semantic}
+    calm = ("customer", "I want to cancel my appointment")
+    angry = ("customer", "I want to end my contract")
+    unlike = {"unlike": ["I want to cancel my appointment on Monday", "cancel the appointment please"]}
+
+    def said(turn: tuple[str, str], semantic: dict[str, Any]) -> list[dict[str, Any]]:
+        asked = config | {"embedder": HashingEmbedder(), "rules": [rule | {"semantic": semantic}]}
+        return understand(call(turn), asked)["alerts"]
+
+    assert said(calm, semantic) and said(angry, semantic)
+    assert said(calm, semantic | unlike) == []
+    (alert,) = said(angry, semantic | unlike)
+    assert "likelihood" in alert["components"][0]["detail"] and alert["listen_first"]
+
+
+def test_what_a_rule_with_counter_examples_learned_is_kept_for_the_next_process(
+    config: dict[str, Any], tmp_path: Path
+) -> None:
+    from analytics.nlu import heads
+
+    heads._memory.clear()
+    first = understand(CALL, config | {"embedder": HashingEmbedder()})
+    assert list((tmp_path / "nlu").glob("likeness-*.npz"))
+    heads._memory.clear()
+    assert understand(CALL, config | {"embedder": HashingEmbedder()}) == first
 
 
 def test_validate_names_what_is_wrong(config: dict[str, Any]) -> None:
