@@ -20,6 +20,8 @@ app.conf.task_routes = {
     "pipeline.understand": {"queue": "nlu"},
     "pipeline.*": {"queue": "default"},
     "review.*": {"queue": "default"},
+    "intents.work": {"queue": "nlu"},
+    "intents.*": {"queue": "default"},
     "learning.nightly": {"queue": "ingest"},
     "learning.dataset_job": {"queue": "ingest"},
     "learning.*": {"queue": "default"},

@@ -35,7 +35,8 @@ def _navigation(request: HttpRequest, open_alerts: int, waiting: int) -> list[di
         ("learning:overview", "Learning", "school", OPERATORS, 0),
         ("pipeline:operations", "Operations", "server-2", OPERATORS, 0),
     )
-    here = request.path
+    # What raises alerts is reached by the tabs of their page.
+    here = "/alerts/" if request.path.startswith(("/rules/", "/intents/", "/notifications/")) else request.path
     return [
         {
             "url": url,

@@ -59,6 +59,7 @@ INSTALLED_APPS = [
     "callcenter.calls",
     "callcenter.pipeline",
     "callcenter.insights",
+    "callcenter.insights.intents",
     "callcenter.review",
     "callcenter.learning",
     "callcenter.dashboards",
@@ -155,6 +156,7 @@ CELERY = {
     "timezone": "UTC",
     "beat_schedule": {
         "sweep-runs": {"task": "pipeline.sweep", "schedule": ENV.SWEEP_SECONDS, "options": {"expires": 60}},
+        "sweep-intents": {"task": "intents.sweep", "schedule": ENV.SWEEP_SECONDS, "options": {"expires": 60}},
         "sweep-reviews": {"task": "review.sweep", "schedule": 30.0, "options": {"expires": 25}},
         # Also begins the night's learning in the hours after LEARNING_NIGHTLY_HOUR, so a missed minute costs no night.
         "sweep-learning": {"task": "learning.sweep", "schedule": ENV.SWEEP_SECONDS, "options": {"expires": 60}},
