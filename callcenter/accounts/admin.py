@@ -19,7 +19,10 @@ class PersonAdmin(UserAdmin):
     list_display = ("username", "name", "role", "is_active", "last_login")
     list_filter = ("role", "teams", "is_active")
     filter_horizontal = ("teams", "groups", "user_permissions")
-    fieldsets = (*(UserAdmin.fieldsets or ()), ("In the call centre", {"fields": ("display_name", "role", "teams")}))
+    fieldsets = (
+        *(UserAdmin.fieldsets or ()),
+        ("In the call centre", {"fields": ("display_name", "role", "teams", "restricted_alerts")}),
+    )
     add_fieldsets = (*UserAdmin.add_fieldsets, ("In the call centre", {"fields": ("display_name", "role", "teams")}))
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:

@@ -47,6 +47,12 @@ class User(AbstractUser):
     role = models.CharField(max_length=12, choices=Role.choices, default=Role.AGENT)
     teams = models.ManyToManyField(Team, blank=True, related_name="members")
     display_name = models.CharField(max_length=150, blank=True)
+    #: Whether a supervisor or compliance officer may see alerts on self-harm and threats; administrators always may.
+    restricted_alerts = models.BooleanField(
+        "may see self-harm alerts",
+        default=False,
+        help_text="Counts for supervisors and compliance officers; administrators always may.",
+    )
     objects: ClassVar[UserManager[User]] = UserManager()  # type: ignore[misc,assignment]
 
     def __str__(self) -> str:
@@ -65,6 +71,15 @@ class User(AbstractUser):
     @property
     def is_agent(self) -> bool:
         return self.role == Role.AGENT and not self.is_superuser
+
+    @property
+    def sees_restricted_alerts(self) -> bool:
+        """Return whether this user may see alerts on self-harm and threats: a role and a right, never a role alone."""
+        if not self.is_active:
+            return False
+        if self.is_superuser or self.role == Role.ADMIN:
+            return True
+        return self.restricted_alerts and self.role in {Role.SUPERVISOR, Role.COMPLIANCE}
 
     def has_role(self, *roles: str) -> bool:
         """Return whether the user has one of the roles; a superuser and an administrator have all."""
