@@ -17,11 +17,13 @@ from analytics.redaction.kinds import (
     RedactionError,
     Span,
     level_of,
+    merged,
+    placeholder_kind,
 )
-from analytics.redaction.text import redact_document, redact_text
+from analytics.redaction.text import hide_in_place, plain_text, redact_document, redact_text
 
 __all__ = [
     "ALWAYS_HIDDEN", "CARDS_ONLY", "CONTACT", "KINDS", "LEVELS", "PLACEHOLDERS", "STRICT", "Level", "MutePlan",
-    "MuteRefused", "RedactionError", "Span", "find", "level_of", "mute", "mute_plan", "redact_document", "redact_text",
-    "scrub",
+    "MuteRefused", "RedactionError", "Span", "find", "hide_in_place", "level_of", "merged", "mute", "mute_plan",
+    "placeholder_kind", "plain_text", "redact_document", "redact_text", "scrub",
 ]  # fmt: skip

@@ -15,7 +15,7 @@ from analytics.redaction.people import names
 from analytics.redaction.places import addresses, postcodes
 from analytics.redaction.reading import Piece, Reading, read
 from analytics.redaction.runs import SOFT
-from analytics.redaction.text import redact_text
+from analytics.redaction.text import plain_text, redact_text
 from analytics.redaction.words import Stretch, emails, ibans
 
 _RANK = {kind: rank for rank, kind in enumerate(KINDS)}
@@ -42,7 +42,7 @@ def scrub(text: Any, level: Level | str | Iterable[str] = STRICT) -> str:
     if text is None:
         return ""
     whole = str(text)
-    return redact_text(whole, find({"turns": [{"index": 0, "text": whole}]}), chosen)
+    return plain_text(redact_text(whole, find({"turns": [{"index": 0, "text": whole}]}), chosen))
 
 
 def _found(reading: Reading) -> Iterator[tuple[int, Stretch]]:

@@ -14,11 +14,27 @@ KINDS = (
     CARD_NUMBER, CARD_CODE, CARD_EXPIRY, SORT_CODE, ACCOUNT, EMAIL, PHONE, BIRTH_DATE, POSTCODE, ADDRESS, NAME,
 )  # fmt: skip
 ALWAYS_HIDDEN = frozenset({CARD_NUMBER, CARD_CODE})
+# Without spaces: a placeholder is one word wherever a text is cut into words.
 PLACEHOLDERS: Mapping[str, str] = {
-    CARD_NUMBER: "[card number]", CARD_CODE: "[card security code]", CARD_EXPIRY: "[card expiry]",
-    SORT_CODE: "[sort code]", ACCOUNT: "[account number]", EMAIL: "[e-mail]", PHONE: "[phone number]",
-    BIRTH_DATE: "[birth date]", POSTCODE: "[postcode]", ADDRESS: "[address]", NAME: "[name]",
+    CARD_NUMBER: "[card-number]", CARD_CODE: "[card-security-code]", CARD_EXPIRY: "[card-expiry]",
+    SORT_CODE: "[sort-code]", ACCOUNT: "[account-number]", EMAIL: "[e-mail]", PHONE: "[phone-number]",
+    BIRTH_DATE: "[birth-date]", POSTCODE: "[postcode]", ADDRESS: "[address]", NAME: "[name]",
 }  # fmt: skip
+_KIND_OF: Mapping[str, str] = {text: kind for kind, text in PLACEHOLDERS.items()}
+
+
+def placeholder_kind(word: str) -> str | None:
+    """Return the kind that a word stands for as a placeholder; None for a word that is none."""
+    return _KIND_OF.get(word.strip(".,;:!?")) if word.startswith("[") else None
+
+
+def merged(words: Iterable[str]) -> list[str]:
+    """Return the words with a run of one placeholder, one for each hidden word, told once."""
+    out: list[str] = []
+    for word in words:
+        if not (out and word == out[-1] and placeholder_kind(word)):
+            out.append(word)
+    return out
 
 
 class RedactionError(ValueError):

@@ -9,8 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-# Two plain alternatives without nesting: every character is looked at once.
-_PIECE = re.compile(r"\d+|[^\W\d_]+(?:['’][^\W\d_]+)*", re.UNICODE)
+from analytics.redaction.kinds import PLACEHOLDERS
+
+# Plain alternatives without nesting: every character is looked at once. What is hidden already is one piece that is
+# neither digits nor a word, so that hiding twice changes nothing.
+_PIECE = re.compile(
+    "|".join(re.escape(text) for text in PLACEHOLDERS.values()) + r"|\d+|[^\W\d_]+(?:['’][^\W\d_]+)*", re.UNICODE
+)
 _APOSTROPHES = str.maketrans({"’": "'", "‘": "'", "`": "'"})
 FILLERS = frozenset("uh um uhm umm er err erm ah hmm hm mm mhm uhhuh eh em".split())
 

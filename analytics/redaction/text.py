@@ -6,7 +6,17 @@ import copy
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from analytics.redaction.kinds import KINDS, PLACEHOLDERS, STRICT, Level, RedactionError, Span, level_of
+from analytics.redaction.kinds import (
+    KINDS,
+    PLACEHOLDERS,
+    STRICT,
+    Level,
+    RedactionError,
+    Span,
+    level_of,
+    merged,
+    placeholder_kind,
+)
 from analytics.redaction.reading import text_of
 
 _RANK = {kind: rank for rank, kind in enumerate(KINDS)}
@@ -14,7 +24,7 @@ _SEPARATORS = frozenset(" ,.;:-\n\t")
 
 
 def redact_text(text: str, spans: Iterable[Span], level: Level | str | Iterable[str] = STRICT) -> str:
-    """Return the text with every span that `level` hides replaced by its placeholder, such as "[card number]".
+    """Return the text with every span that `level` hides replaced by its placeholder, such as "[card-number]".
 
     The spans are those of one turn, and the text is the one they were found in. Raises RedactionError where a span
     does not lie in the text (then it was found in another) and for an unknown level.
@@ -72,15 +82,47 @@ def redact_document(
             turn["text"] = redact_text(text_of(turn), mine, Level("these", hides))
             continue
         _hide_words(words, mine)
-        texts = (word.get("text") if isinstance(word, dict) else word for word in words)
+        texts = [_text_of(word) for word in words]
         turn["text"] = " ".join(str(text) for text in texts if text)
     if by_turn:
         raise RedactionError(f"there are spans of turns that the transcript has not: {sorted(by_turn)}")
     return out
 
 
+def hide_in_place(
+    document: dict[str, Any], spans: Sequence[Span], level: Level | str | Iterable[str] = STRICT
+) -> dict[str, Any]:
+    """Return a copy of a transcript document in which each word that `level` hides is the placeholder by itself.
+
+    For what is kept: numbers of words and their times stay, and no word is empty. Raises as `redact_document` does.
+    """
+    hides = level_of(level).hides
+    wanted = [span for span in spans if span.kind in hides]
+    out = redact_document(document, wanted, Level("these", hides))
+    for old, turn in zip(document["turns"], out["turns"], strict=True):
+        words = turn.get("words") if isinstance(turn, dict) else None
+        if not isinstance(words, list) or not words:
+            continue
+        kind = ""
+        for before, word in zip(old["words"], words, strict=True):
+            if isinstance(word, dict):
+                kind = word["text"] or (kind if before.get("text") else "")
+                word["text"] = kind
+        turn["text"] = " ".join(str(word["text"]) for word in words if isinstance(word, dict))
+    return out
+
+
+def plain_text(text: str) -> str:
+    """Return a text in which a run of one placeholder is told once."""
+    return " ".join(merged(text.split(" "))) if "[" in text else text
+
+
+def _text_of(word: Any) -> Any:
+    return word.get("text") if isinstance(word, dict) else word
+
+
 def _hide_words(words: list[Any], spans: Sequence[Span]) -> None:
-    covers: dict[int, str] = {}
+    covers = {at: kind for at, word in enumerate(words) if (kind := placeholder_kind(str(_text_of(word) or "")))}
     for span in spans:
         if not 0 <= span.first_word < span.end_word <= len(words):
             raise RedactionError(f"a {span.kind} in turn {span.turn} points to words that are not there")

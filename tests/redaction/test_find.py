@@ -45,7 +45,7 @@ def places(spans: list[Span], kinds: Any) -> set[tuple[int, int]]:
     ],
 )
 def test_a_card_number_is_found_without_anybody_naming_it(said: str) -> None:
-    assert scrub(f"so {said}").startswith("so [card number]")
+    assert scrub(f"so {said}").startswith("so [card-number]")
 
 
 def test_a_card_number_is_followed_across_turns_and_so_is_what_the_agent_reads_back() -> None:
@@ -60,29 +60,29 @@ def test_a_card_number_is_followed_across_turns_and_so_is_what_the_agent_reads_b
         ("customer", "four two four two"),
     )
     assert hidden(document)[1:] == [
-        "[card number]", "[card number], yes", "[card number]", "Go on.", "[card number]", "And the next four?",
-        "[card number]",
+        "[card-number]", "[card-number], yes", "[card-number]", "Go on.", "[card-number]", "And the next four?",
+        "[card-number]",
     ]  # fmt: skip
 
 
 def test_a_correction_leaves_nothing_of_the_card_readable() -> None:
     document = call(ASK, ("customer", "It's 4242 4242 4243, no, sorry, 4242 4242 4242"))
-    assert hidden(document)[1] == "It's [card number]"
+    assert hidden(document)[1] == "It's [card-number]"
 
 
 def test_a_misheard_card_number_is_hidden_where_one_was_asked_for_though_its_check_digit_is_wrong() -> None:
-    assert hidden(call(ASK, ("customer", "4242 4242 4242 4241")))[1] == "[card number]"
+    assert hidden(call(ASK, ("customer", "4242 4242 4242 4241")))[1] == "[card-number]"
 
 
 @pytest.mark.parametrize("said", ["The card ending in 4242", "The last four digits of my card are four two four two"])
 def test_a_part_of_a_card_number_is_hidden_near_the_card(said: str) -> None:
-    assert hidden(call(("customer", said)))[0].endswith("[card number]")
+    assert hidden(call(("customer", said)))[0].endswith("[card-number]")
 
 
 def test_the_end_of_a_card_repeated_much_later_is_hidden_without_a_cue() -> None:
     chat = [("agent", "Let me see what else there is for you on the system today.")] * 20
     document = call(ASK, ("customer", "4929 1234 5678 9014"), *chat, ("agent", "so that was 9014 then"))
-    assert "[card number]" in hidden(document)[-1]
+    assert "[card-number]" in hidden(document)[-1]
 
 
 def test_expiry_and_security_code_are_told_from_the_card_number() -> None:
@@ -91,7 +91,7 @@ def test_expiry_and_security_code_are_told_from_the_card_number() -> None:
         ("customer", "It's oh nine twenty eight"), ("agent", "And the three digits on the back?"),
         ("customer", "Let me turn it over. Seven three one. Oh, wonderful."),
     )  # fmt: skip
-    assert hidden(document)[3::2] == ["It's [card expiry]", "Let me turn it over. [card security code]. Oh, wonderful."]
+    assert hidden(document)[3::2] == ["It's [card-expiry]", "Let me turn it over. [card-security-code]. Oh, wonderful."]
 
 
 @pytest.mark.parametrize(
@@ -112,15 +112,15 @@ def test_other_numbers_stay_readable(text: str) -> None:
 @pytest.mark.parametrize(
     ("said", "shown"),
     [
-        ("my account number is 2277 8112", "my account number is [account number]"),
-        ("the sort code is 20-45-67", "the sort code is [sort code]"),
+        ("my account number is 2277 8112", "my account number is [account-number]"),
+        ("the sort code is 20-45-67", "the sort code is [sort-code]"),
         (
             "sort code and account number 20 45 67 1234 5678",
-            "sort code and account number [sort code] [account number]",
+            "sort code and account number [sort-code] [account-number]",
         ),
-        ("it's GB29 NWBK 6016 1331 9268 19", "it's [account number]"),
-        ("call me on oh seven seven double oh nine double oh one four three", "call me on [phone number]"),
-        ("it was 07700 900143 I think", "it was [phone number] I think"),
+        ("it's GB29 NWBK 6016 1331 9268 19", "it's [account-number]"),
+        ("call me on oh seven seven double oh nine double oh one four three", "call me on [phone-number]"),
+        ("it was 07700 900143 I think", "it was [phone-number] I think"),
         ("it's j dot smith at gmail dot com", "it's [e-mail]"),
         ("write to j.smith+x@example.co.uk.", "write to [e-mail]."),
         ("My name is Martin Doyle.", "My name is [name]."),
@@ -129,7 +129,7 @@ def test_other_numbers_stay_readable(text: str) -> None:
         ("I live at twenty seven Orchard Street, in Norwich.", "I live at [address]."),
         ("the postcode is N R one, four P Q.", "the postcode is [postcode]."),
         ("it is SW1A 1AA now", "it is [postcode] now"),
-        ("date of birth is the fourth of May, nineteen sixty", "date of birth is the [birth date]"),
+        ("date of birth is the fourth of May, nineteen sixty", "date of birth is the [birth-date]"),
     ],
 )
 def test_the_other_kinds_are_found_typed_and_spoken(said: str, shown: str) -> None:

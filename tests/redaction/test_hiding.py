@@ -39,8 +39,8 @@ def test_a_card_number_is_hidden_at_every_level(level: Any) -> None:
 
 
 def test_a_level_shows_the_kinds_that_it_does_not_hide() -> None:
-    assert scrub(TEXT, "strict") == "My name is [name] and the card is [card number]"
-    assert scrub(TEXT, "cards_only") == "My name is Martin Doyle and the card is [card number]"
+    assert scrub(TEXT, "strict") == "My name is [name] and the card is [card-number]"
+    assert scrub(TEXT, "cards_only") == "My name is Martin Doyle and the card is [card-number]"
 
 
 @pytest.mark.parametrize("level", ["nobody", ["shoe size"]])
@@ -60,7 +60,7 @@ def test_a_scrubbed_text_scrubs_to_itself() -> None:
 
 def test_overlapping_spans_give_one_placeholder_of_the_gravest_kind() -> None:
     spans = [span("name", start=0, end=8), span("card_number", start=4, end=12)]
-    assert redact_text("abcd efgh ijk rest", spans) == "[card number]k rest"
+    assert redact_text("abcd efgh ijk rest", spans) == "[card-number]k rest"
 
 
 def test_spans_of_another_text_are_refused_without_quoting_it() -> None:
@@ -72,8 +72,8 @@ def test_spans_of_another_text_are_refused_without_quoting_it() -> None:
 def test_a_redacted_transcript_keeps_its_words_in_place_and_leaves_the_given_one_alone() -> None:
     document = call(("agent", "Your card number?"), ("customer", "It's 4242 4242 4242 4242 okay"))
     out = redact_document(document, find(document))
-    assert [w["text"] for w in out["turns"][1]["words"]] == ["It's", "[card number]", "", "", "", "okay"]
-    assert out["turns"][1]["text"] == "It's [card number] okay"
+    assert [w["text"] for w in out["turns"][1]["words"]] == ["It's", "[card-number]", "", "", "", "okay"]
+    assert out["turns"][1]["text"] == "It's [card-number] okay"
     assert out["turns"][1]["words"][2]["start_ms"] == document["turns"][1]["words"][2]["start_ms"]
     assert document["turns"][1]["words"][1]["text"] == "4242"
 
@@ -81,12 +81,12 @@ def test_a_redacted_transcript_keeps_its_words_in_place_and_leaves_the_given_one
 def test_a_stale_text_beside_the_words_does_not_survive_redaction() -> None:
     document = call(("customer", "It's 4242 4242 4242 4242"))
     document["turns"][0]["text"] = "four two, typed otherwise"
-    assert redact_document(document, find(document))["turns"][0]["text"] == "It's [card number]"
+    assert redact_document(document, find(document))["turns"][0]["text"] == "It's [card-number]"
 
 
 def test_a_transcript_without_words_is_redacted_by_its_text() -> None:
     document = {"turns": [{"index": 5, "text": "it is 4242 4242 4242 4242."}]}
-    assert redact_document(document, find(document))["turns"][0]["text"] == "it is [card number]."
+    assert redact_document(document, find(document))["turns"][0]["text"] == "it is [card-number]."
 
 
 def test_spans_of_turns_or_words_that_are_not_there_are_refused() -> None:
