@@ -43,6 +43,11 @@ class BatchForm(forms.Form):
         label="Agent's channel",
         help_text="For recordings with one party on each channel.",
     )
+    backlog = forms.BooleanField(
+        required=False,
+        label="These are old recordings",
+        help_text="They are processed while no new calls wait.",
+    )
     # Empty files pass here: they get a row that says so, and the others go on. (Forms keep uploads as `files`, too.)
     files = MultipleFileField(required=False, allow_empty_file=True)  # type: ignore[assignment]
     manifest = forms.FileField(required=False, allow_empty_file=True)
@@ -59,7 +64,8 @@ class BatchForm(forms.Form):
         fields["agent"].queryset = User.objects.filter(role=Role.AGENT, teams__in=teams, is_active=True).distinct()
         for name, field in fields.items():
             chooses = isinstance(field.widget, forms.Select)
-            field.widget.attrs["class"] = "form-select" if chooses else "form-control"
+            ticks = isinstance(field.widget, forms.CheckboxInput)
+            field.widget.attrs["class"] = "form-select" if chooses else "form-check-input" if ticks else "form-control"
             if field.help_text:
                 field.widget.attrs["aria-describedby"] = f"id_{name}_help"
 
@@ -71,5 +77,6 @@ class BatchForm(forms.Form):
             "agent": data["agent"].username if data["agent"] else "",
             "direction": data["direction"],
             "agent_channel": data["agent_channel"],
+            "_backlog": "yes" if data["backlog"] else "",
         }
         return {name: value for name, value in values.items() if value}

@@ -262,6 +262,11 @@ class Batch(models.Model):
 
         return reverse("calls:batch", args=[self.pk])
 
+    @property
+    def is_backlog(self) -> bool:
+        """Return whether its calls are processed only while no new ones wait."""
+        return bool(self.defaults.get("_backlog"))
+
 
 class BatchRow(models.Model):
     """One file of a batch. It ends as done, duplicate or refused, and a refusal says why.
@@ -304,6 +309,28 @@ class BatchRow(models.Model):
     @property
     def ended(self) -> bool:
         return self.state in self.ENDED
+
+
+class Upload(models.Model):
+    """A file on its way in pieces (tus): the pieces that have come stand in the store, so any web process can go on.
+
+    `parts` lists [storage key, bytes] in order; together they are `offset` bytes. Once all `length` bytes are here the
+    file becomes a row of its batch and the pieces go.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="uploads")
+    filename = models.CharField(max_length=400)
+    length = models.BigIntegerField()
+    offset = models.BigIntegerField(default=0)
+    parts: Any = models.JSONField(default=list)
+    row = models.ForeignKey(BatchRow, null=True, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True, db_index=True)
+    finished_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.offset} of {self.length}"
 
 
 class IdempotencyKey(models.Model):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from callcenter.calls.views import audio, batch, call
+from callcenter.calls.views import audio, batch, call, tus
 
 app_name = "calls"
 urlpatterns = [
@@ -20,5 +20,7 @@ urlpatterns = [
     path("batches/<uuid:batch_id>/", batch.batch_detail, name="batch"),
     path("batches/<uuid:batch_id>/rows", batch.batch_rows, name="batch_rows"),
     path("batches/<uuid:batch_id>/file", batch.batch_file, name="batch_file"),
+    path("batches/<uuid:batch_id>/uploads", tus.create, name="uploads"),
+    path("uploads/<uuid:upload_id>", tus.upload, name="upload"),
     path("batches/<uuid:batch_id>/close", batch.batch_close, name="batch_close"),
 ]

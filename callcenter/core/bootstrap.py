@@ -42,6 +42,7 @@ VENDOR_FILES: tuple[tuple[str, str], ...] = (
     ("htmx.org/dist/htmx.min.js", "htmx/htmx.min.js"),
     ("htmx.org/dist/ext/sse.js", "htmx/ext/sse.js"),
     ("echarts/dist/echarts.min.js", "echarts/echarts.min.js"),
+    ("tus-js-client/dist/tus.min.js", "tus/tus.min.js"),
     ("wavesurfer.js/dist/wavesurfer.min.js", "wavesurfer/wavesurfer.min.js"),
     *(
         (f"wavesurfer.js/dist/plugins/{name}.min.js", f"wavesurfer/plugins/{name}.min.js")

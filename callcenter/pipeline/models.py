@@ -25,7 +25,7 @@ class RunQuerySet(models.QuerySet["Run"]):
         """Return the runs that nobody works on although somebody should: past their deadline or their retry time."""
         now = timezone.now()
         return self.filter(
-            models.Q(state__in=Run.WAITING, next_attempt_at__lte=now)
+            models.Q(state__in=Run.WAITING, next_attempt_at__lte=now, held=False)
             | models.Q(state__in=Run.WORKING, deadline_at__lte=now)
         )
 
@@ -60,6 +60,8 @@ class Run(models.Model):
     error_permanent = models.BooleanField(default=False)
     transcript = models.ForeignKey(Transcript, null=True, blank=True, on_delete=models.SET_NULL, related_name="runs")
     seconds: Any = models.JSONField(default=dict)
+    #: Of a back-load: waits until the line is short, so that new calls are not starved.
+    held = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -79,6 +81,7 @@ class Run(models.Model):
         indexes = [
             models.Index(fields=["state", "next_attempt_at"]),
             models.Index(fields=["state", "deadline_at"]),
+            models.Index(fields=["created_at"], condition=models.Q(held=True), name="run_held"),
         ]
 
     def __str__(self) -> str:

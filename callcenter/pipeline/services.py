@@ -14,7 +14,7 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, models, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -33,18 +33,41 @@ State = Run.State
 BACKOFF_SECONDS = (5, 30, 120, 600)
 
 
-def start_run(*, call: Call, spec: PipelineSpec | None = None, by: User | None = None) -> Run:
-    """Create the run of a call and send it on its way after the commit.
+def start_run(*, call: Call, spec: PipelineSpec | None = None, by: User | None = None, held: bool = False) -> Run:
+    """Create the run of a call and send it on its way after the commit; a held one when the line is short.
 
     Raises CallcenterError when the call is being worked on already.
     """
     try:
         with transaction.atomic():
-            run = Run.objects.create(call=call, spec=(spec or spec_for(call)).to_json())
+            run = Run.objects.create(call=call, spec=(spec or spec_for(call)).to_json(), held=held)
     except IntegrityError as error:
         raise CallcenterError("This call is being processed already.", code="busy") from error
-    enqueue("pipeline.advance", queue="default", run_id=str(run.pk))
+    if held:
+        enqueue("pipeline.release", queue="default")
+    else:
+        enqueue("pipeline.advance", queue="default", run_id=str(run.pk))
     return run
+
+
+def release_held() -> int:
+    """Let held runs go on, oldest first, while fewer than BACKLOG_AHEAD wait for a speech worker; return how many.
+
+    Whoever files thousands of old recordings gets every idle minute and no other: a new call has at most that many
+    before it in the line.
+    """
+    waiting = Run.objects.filter(
+        models.Q(state=State.QUEUED, held=False) | models.Q(state=State.SPEECH, started_at=None)
+    ).count()
+    room = settings.ENV.BACKLOG_AHEAD - waiting
+    if room <= 0:
+        return 0
+    released = 0
+    for pk in Run.objects.filter(held=True).order_by("created_at").values_list("pk", flat=True)[:room]:
+        if Run.objects.filter(pk=pk, held=True).update(held=False):
+            enqueue("pipeline.advance", queue="default", run_id=str(pk))
+            released += 1
+    return released
 
 
 def reprocess(*, call: Call, by: User | None) -> Run:
@@ -87,6 +110,8 @@ def advance(run_id: UUID | str) -> bool:
     if run is None:
         return False
     waiting = Run.objects.filter(pk=run_id, next_attempt_at__lte=now)
+    if run.held:
+        return False
     if run.state == State.NLU_QUEUED:
         return send("pipeline.understand", queue="nlu", run_id=str(run.pk))
     changed = waiting.filter(state=State.QUEUED).update(
@@ -109,7 +134,8 @@ def speech_progress(*, run_id: str, attempt: int, stage: str, fraction: float) -
     """Note how far the worker is, and that it lives."""
     now = timezone.now()
     live = Run.objects.filter(pk=run_id, state=State.SPEECH)
-    live.filter(started_at=None).update(started_at=now)
+    if live.filter(started_at=None).update(started_at=now):
+        release_held()
     live.update(
         stage=stage[:20],
         progress=0.9 * max(0.0, min(1.0, fraction)),
@@ -230,6 +256,7 @@ def sweep() -> dict[str, int]:
     backlog = {name: broker.queue_length(name) or 0 for name in ("speech", "nlu", "default")}
     for run in Run.objects.due().select_related("call__recording")[:1000]:
         done[_sweep_one(run, backlog)] += 1
+    release_held()
     return done
 
 

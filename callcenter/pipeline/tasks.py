@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from callcenter.calls.services import batches
+from callcenter.calls.services import batches, resumable
 from callcenter.pipeline import services
 
 
@@ -12,6 +12,12 @@ from callcenter.pipeline import services
 def advance(run_id: str) -> None:
     """Move a waiting run on."""
     services.advance(run_id)
+
+
+@shared_task(name="pipeline.release")
+def release() -> None:
+    """Let runs of back-loads go on where there is room."""
+    services.release_held()
 
 
 @shared_task(name="pipeline.speech_progress")
@@ -51,3 +57,4 @@ def sweep() -> None:
     """Find what got lost and send it again."""
     services.sweep()
     batches.sweep_rows()
+    resumable.sweep()

@@ -59,6 +59,7 @@ class Env(BaseSettings):
     RUN_DEADLINE_SECONDS: int = Field(default=900, ge=5)
     RUN_SILENCE_SECONDS: int = Field(default=60, ge=20)
     SWEEP_SECONDS: int = Field(default=30, ge=1)
+    BACKLOG_AHEAD: int = Field(default=2, ge=1)
     RUN_MAX_ATTEMPTS: int = Field(default=4, ge=1)
 
     LEARNING_NIGHTLY_HOUR: int = Field(default=2, ge=-1, le=23)
@@ -79,6 +80,9 @@ class Env(BaseSettings):
 
     EMAIL_URL: str = ""
     NOTIFY_URLS: str = ""
+    NOTIFY_ALLOW_PRIVATE: bool = False
+    NOTIFY_MAX_ATTEMPTS: int = Field(default=6, ge=1)
+    SITE_URL: str = Field(default="", pattern=r"^(https?://[^\s/]+.*)?$")
     METRICS_TOKEN: str = ""
 
     @field_validator("LEARNING_CONFIG", "LEARNING_GATE")

@@ -268,3 +268,33 @@ def test_a_call_in_another_language_is_not_given_to_an_english_only_model(call: 
     assert spec_for(call).model == "whisper-base.en"
     call.language = "fr"
     assert spec_for(call).model == "whisper-base" and spec_for(call).language == "fr"
+
+
+def test_old_recordings_wait_until_the_line_is_short(call: Call, sent: Any, settings: Any) -> None:
+    settings.ENV = settings.ENV.model_copy(update={"BACKLOG_AHEAD": 1})
+    held = [services.start_run(call=other_call(call, n), held=True) for n in range(3)]
+    fresh = services.start_run(call=call)
+    services.advance(fresh.pk)
+    assert not services.advance(held[0].pk)
+    assert services.release_held() == 0
+    # The worker takes the new call: now one of the old ones may stand behind it, the oldest first.
+    services.speech_progress(run_id=str(fresh.pk), attempt=1, stage="decode", fraction=0.0)
+    assert [Run.objects.get(pk=run.pk).held for run in held] == [False, True, True]
+    assert services.release_held() == 0
+    services.advance(held[0].pk)
+    services.speech_progress(run_id=str(held[0].pk), attempt=1, stage="decode", fraction=0.0)
+    assert [Run.objects.get(pk=run.pk).held for run in held] == [False, False, True]
+
+
+def test_old_recordings_begin_at_once_where_nothing_else_waits(call: Call, sent: Any) -> None:
+    run = services.start_run(call=call, held=True)
+    assert sent == [("pipeline.release", {})]
+    assert services.release_held() == 1
+    assert ("pipeline.advance", {"run_id": str(run.pk)}) in sent
+
+
+def other_call(call: Call, number: int) -> Call:
+    recording = call.recording
+    recording.pk, recording.sha256 = None, f"{number:064x}"
+    recording.save()
+    return Call.objects.create(recording=recording, team=call.team, started_at=call.started_at)

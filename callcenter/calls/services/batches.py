@@ -203,6 +203,7 @@ def _ingest(row: BatchRow, path: Path) -> Outcome:
         by=batch.created_by,
         source=batch.source,
         fallback_start=datetime.fromisoformat(fallback) if fallback else None,
+        held=batch.is_backlog,
     )
 
 

@@ -50,8 +50,12 @@ def ingest_path(
     by: User | None,
     source: str,
     fallback_start: datetime | None = None,
+    held: bool = False,
 ) -> Outcome:
-    """Check a local file, store it and create its call and run. Bad input is an outcome, never an exception."""
+    """Check a local file, store it and create its call and run. Bad input is an outcome, never an exception.
+
+    `held` makes the run wait until no new calls do.
+    """
     from asr_worker.audio import probe
 
     try:
@@ -62,7 +66,7 @@ def ingest_path(
     except BadAudio as error:
         return Outcome(BatchRow.State.REFUSED, None, error.message, error.code)
     recording = _store_recording(path, info, filename)
-    outcome = _create_call(recording, meta, filename=filename, by=by, source=source)
+    outcome = _create_call(recording, meta, filename=filename, by=by, source=source, held=held)
     if outcome.state == BatchRow.State.DONE and not playable_as_it_is(recording):
         enqueue("calls.prepare_playback", queue="ingest", recording_id=recording.pk)
     notes = [info.report.note] if info.report.layout == "silent" else []
@@ -97,7 +101,9 @@ def _store_recording(path: Path, info: AudioInfo, filename: str) -> Recording:
     return recording
 
 
-def _create_call(recording: Recording, meta: Metadata, *, filename: str, by: User | None, source: str) -> Outcome:
+def _create_call(
+    recording: Recording, meta: Metadata, *, filename: str, by: User | None, source: str, held: bool
+) -> Outcome:
     from callcenter.pipeline.services import start_run
 
     values = asdict(meta) | {"team": meta.team, "agent": meta.agent, "queue": meta.queue}
@@ -111,7 +117,7 @@ def _create_call(recording: Recording, meta: Metadata, *, filename: str, by: Use
                 recording=recording, filename=filename[-255:], created_by=by, source=source, **values
             )
             audit.record("call.create", call, user=by, source=source)
-            start_run(call=call, by=by)
+            start_run(call=call, by=by, held=held)
     except IntegrityError:
         return _lost_race(recording, meta)
     log.info("call_created", call=str(call.pk), source=source, duration_ms=recording.duration_ms)

@@ -17,6 +17,7 @@ from callcenter.accounts.decorators import BATCH_READERS, SUPERVISORS, person, r
 from callcenter.calls.forms import BatchForm
 from callcenter.calls.models import Batch, BatchRow
 from callcenter.calls.services import batches as services
+from callcenter.calls.services import resumable
 from callcenter.calls.services.metadata import COLUMNS
 from callcenter.core import audit
 from callcenter.core.errors import CallcenterError
@@ -105,6 +106,7 @@ def _addresses(batch: Batch) -> dict[str, str]:
         "id": str(batch.pk),
         "page": batch.get_absolute_url(),
         "file": reverse("calls:batch_file", args=[batch.pk]),
+        "uploads": reverse("calls:uploads", args=[batch.pk]),
         "close": reverse("calls:batch_close", args=[batch.pk]),
     }
 
@@ -134,6 +136,7 @@ def batch_file(request: HttpRequest, batch_id: uuid.UUID) -> HttpResponse:
 def batch_close(request: HttpRequest, batch_id: uuid.UUID) -> HttpResponse:
     """Say that no more files come."""
     batch = get_object_or_404(Batch.objects.visible_to(person(request)), pk=batch_id)
+    resumable.close_open(batch)
     services.close_batch(batch=batch)
     if request.headers.get("Accept", "").startswith("application/json"):
         return JsonResponse(_addresses(batch))
@@ -150,6 +153,7 @@ def batch_detail(request: HttpRequest, batch_id: uuid.UUID) -> HttpResponse:
         **_rows_context(request, batch),
         "may_upload": person(request).has_role(*SUPERVISORS) and batch.closed_at is None,
         "addresses": _addresses(batch),
+        "halves": batch.uploads.filter(row=None).order_by("filename"),
         "received": [
             {"name": name, "size": size}
             for name, size in batch.rows.exclude(state=STATE.REFUSED).values_list("filename", "size")

@@ -1,4 +1,5 @@
-// Uploading a batch: files go one by one, two at a time, each with its own progress; a failed one is tried again.
+// Uploading a batch: two files at a time in resumable pieces (tus), each with its own progress. A broken connection is
+// tried again; a closed browser goes on where it stopped when the same file is chosen on the batch's page.
 (() => {
   const form = document.getElementById("upload");
   if (!form) {
@@ -10,6 +11,8 @@
   const received = JSON.parse(byId("received")?.textContent || "[]");
   const chosen = [];
   const TRIES = 3;
+  const PIECE_BYTES = 8 * 1024 * 1024;
+  const PAUSES = [0, 1000, 3000, 10000];
   const AT_ONCE = 2;
   let busy = false;
 
@@ -153,25 +156,30 @@
       });
       request.send(body);
     });
-  const sendOne = async (item, url) => {
+  const progress = (item, sent) => {
+    const share = item.file.size ? sent / item.file.size : 1;
+    item.sent = Math.min(item.file.size, sent);
+    item.view.bar.style.width = `${100 * share}%`;
+    item.view.state.textContent = share < 1 ? `${Math.round(100 * share)} %` : "storing";
+    showTotal();
+  };
+  const finished = (item, state, reason) => {
+    item.done = true;
+    item.sent = item.file.size;
+    item.view.bar.style.width = "100%";
+    item.view.bar.classList.add(state === "refused" ? "bg-red" : "bg-green");
+    item.view.state.textContent = state === "refused" ? "refused" : "sent";
+    item.view.state.title = reason || "";
+    showTotal();
+  };
+  const sendManifest = async (item, url) => {
     for (let attempt = 1; ; attempt += 1) {
       const body = new FormData();
       body.append("path", item.path);
       body.append("file", item.file, item.file.name);
       try {
-        const answer = await post(url, body, (loaded, all) => {
-          item.sent = Math.min(item.file.size, (item.file.size * loaded) / (all || 1));
-          item.view.bar.style.width = `${(100 * loaded) / (all || 1)}%`;
-          item.view.state.textContent = loaded < all ? `${Math.round((100 * loaded) / all)} %` : "storing";
-          showTotal();
-        });
-        item.done = true;
-        item.sent = item.file.size;
-        item.view.bar.style.width = "100%";
-        item.view.bar.classList.add(answer.state === "refused" ? "bg-red" : "bg-green");
-        item.view.state.textContent = answer.state === "refused" ? "refused" : "sent";
-        item.view.state.title = answer.reason || "";
-        showTotal();
+        const answer = await post(url, body, (loaded, all) => progress(item, (item.file.size * loaded) / (all || 1)));
+        finished(item, answer.state, answer.reason);
         return;
       } catch (error) {
         if (!error.passing || attempt >= TRIES) {
@@ -184,8 +192,47 @@
       }
     }
   };
+  const sendInPieces = (item, endpoint) =>
+    new Promise((resolve, reject) => {
+      const upload = new window.tus.Upload(item.file, {
+        endpoint,
+        chunkSize: PIECE_BYTES,
+        retryDelays: PAUSES,
+        headers: { "X-CSRFToken": token },
+        metadata: { filename: item.path },
+        // The same file in another batch is another upload.
+        fingerprint: async () => ["callcenter", endpoint, item.path, item.file.size, item.file.lastModified].join("|"),
+        removeFingerprintOnSuccess: true,
+        onProgress: (sent) => progress(item, sent),
+        onSuccess: ({ lastResponse }) => {
+          finished(item, lastResponse?.getHeader("Callcenter-Row-State") || "");
+          resolve();
+        },
+        onError: (error) => {
+          const answer = error.originalResponse;
+          const refused = answer?.getStatus() === 413;
+          if (refused) {
+            finished(item, "refused", answer.getBody());
+            resolve();
+            return;
+          }
+          item.view.bar.classList.add("bg-red");
+          item.view.state.textContent = "failed";
+          reject(new Error(answer ? answer.getBody() || `The server answered with ${answer.getStatus()}.` : "The connection was lost."));
+        },
+      });
+      upload
+        .findPreviousUploads()
+        .then((found) => {
+          if (found.length) {
+            upload.resumeFromPreviousUpload(found[0]);
+          }
+          upload.start();
+        })
+        .catch(reject);
+    });
 
-  let addresses = form.dataset.file ? { file: form.dataset.file, close: form.dataset.close, page: form.dataset.page } : null;
+  let addresses = form.dataset.file ? { file: form.dataset.file, uploads: form.dataset.uploads, close: form.dataset.close, page: form.dataset.page } : null;
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     if (busy) {
@@ -209,14 +256,14 @@
       const waiting = chosen.filter((item) => !item.done);
       const queue = [...waiting.filter((i) => isManifest(i.path)), ...waiting.filter((i) => !isManifest(i.path))];
       for (const item of queue.filter((i) => isManifest(i.path))) {
-        await sendOne(item, addresses.file);
+        await sendManifest(item, addresses.file);
       }
       const files = queue.filter((i) => !i.done);
       const failures = [];
       const work = async () => {
         for (let item = files.shift(); item; item = files.shift()) {
           try {
-            await sendOne(item, addresses.file);
+            await sendInPieces(item, addresses.uploads);
           } catch (error) {
             failures.push(`${item.path}: ${error.message}`);
           }

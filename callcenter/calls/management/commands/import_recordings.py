@@ -30,6 +30,7 @@ class Command(BaseCommand):
             help="regular expression over the file's path, e.g. '(?P<agent>\\w+)_(?P<external_id>\\d+)'",
         )
         parser.add_argument("--layout", choices=["auto", "plain", "harper"], default="auto")
+        parser.add_argument("--backlog", action="store_true", help="old recordings: new calls go first")
         parser.add_argument(
             "--wait", action="store_true", help="wait until every call is processed (needs running workers)"
         )
@@ -49,7 +50,10 @@ class Command(BaseCommand):
                 by=None,
                 name=f"Import of {options['path'].name}",
                 source="command",
-                defaults={"queue": options["queue"]} if options["queue"] else {},
+                defaults={
+                    **({"queue": options["queue"]} if options["queue"] else {}),
+                    **({"_backlog": "yes"} if options["backlog"] else {}),
+                },
             )
         except CallcenterError as error:
             raise CommandError(error.message) from error
