@@ -13,14 +13,12 @@ from callcenter.insights.models import Alert, Intent, Rule
 
 
 @admin.register(Intent)
-class IntentAdmin(admin.ModelAdmin):
+class IntentAdmin(ReadOnlyAdmin):
+    """A look at the taxonomy; it is changed on its own page, which shows what would move and keeps versions."""
+
     list_display = ("name", "label", "enabled")
     list_filter = ("enabled",)
     search_fields = ("name", "label")
-
-    def save_model(self, request: HttpRequest, obj: Intent, form: Any, change: bool) -> None:
-        super().save_model(request, obj, form, change)
-        audit.record("intent.change" if change else "intent.create", obj, request=request, fields=form.changed_data)
 
 
 @admin.register(Rule)
