@@ -25,6 +25,7 @@ app.conf.task_routes = {
     "learning.nightly": {"queue": "ingest"},
     "learning.dataset_job": {"queue": "ingest"},
     "learning.*": {"queue": "default"},
+    "notifications.*": {"queue": "default"},
     "asr_worker.*": {"queue": "speech"},
 }
 app.autodiscover_tasks()

@@ -14,6 +14,7 @@ urlpatterns: list[Any] = [
     path("", include("callcenter.dashboards.urls")),
     path("", include("callcenter.calls.urls")),
     path("", include("callcenter.insights.urls")),
+    path("", include("callcenter.insights.notifications.urls")),
     path("", include("callcenter.pipeline.urls")),
     path("", include("callcenter.review.urls")),
     path("", include("callcenter.learning.urls")),

@@ -60,6 +60,7 @@ INSTALLED_APPS = [
     "callcenter.pipeline",
     "callcenter.insights",
     "callcenter.insights.intents",
+    "callcenter.insights.notifications",
     "callcenter.review",
     "callcenter.learning",
     "callcenter.dashboards",
@@ -160,6 +161,11 @@ CELERY = {
         "sweep-reviews": {"task": "review.sweep", "schedule": 30.0, "options": {"expires": 25}},
         # Also begins the night's learning in the hours after LEARNING_NIGHTLY_HOUR, so a missed minute costs no night.
         "sweep-learning": {"task": "learning.sweep", "schedule": ENV.SWEEP_SECONDS, "options": {"expires": 60}},
+        "sweep-notifications": {
+            "task": "notifications.sweep",
+            "schedule": ENV.SWEEP_SECONDS,
+            "options": {"expires": 60},
+        },
         "poll-ingest-folder": {
             "task": "calls.poll_folder",
             "schedule": ENV.INGEST_POLL_SECONDS,

@@ -39,6 +39,9 @@ TABLE: dict[str, tuple[str, tuple[Any, ...]]] = {
     "calls:progress": ("GET", (OUT, IN, GONE, IN, GONE, NO, IN, IN)),
     "calls:swap": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, MAY)),
     "calls:reprocess": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, MAY)),
+    "calls:comments": ("GET", (OUT, IN, GONE, IN, GONE, NO, IN, IN)),
+    "calls:comment_remove": ("POST", (OUT, GONE, GONE, GONE, GONE, NO, GONE, GONE)),
+    "calls:compare": ("GET", (OUT, IN, GONE, IN, GONE, NO, IN, IN)),
     "calls:batches": ("GET", (OUT, NO, NO, IN, IN, NO, IN, IN)),
     "calls:batch_new": ("GET", (OUT, NO, NO, IN, IN, NO, NO, IN)),
     "calls:batch": ("GET", (OUT, NO, NO, IN, GONE, NO, IN, IN)),
@@ -51,6 +54,14 @@ TABLE: dict[str, tuple[str, tuple[Any, ...]]] = {
     "insights:alerts": ("GET", (OUT, IN, IN, IN, IN, NO, IN, IN)),
     "insights:acknowledge": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, MAY)),
     "insights:dismiss": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, MAY)),
+    "notifications:list": ("GET", (OUT, NO, NO, IN, IN, NO, NO, IN)),
+    "notifications:new": ("GET", (OUT, NO, NO, IN, IN, NO, NO, IN)),
+    "notifications:route": ("GET", (OUT, NO, NO, IN, GONE, NO, NO, IN)),
+    "notifications:log": ("GET", (OUT, NO, NO, IN, GONE, NO, NO, IN)),
+    "notifications:test": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, MAY)),
+    "notifications:rotate": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, MAY)),
+    "notifications:retry": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, MAY)),
+    "notifications:delete": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, MAY)),
     "pipeline:operations": ("GET", (OUT, NO, NO, IN, IN, IN, NO, IN)),
     "pipeline:operations_panel": ("GET", (OUT, NO, NO, IN, IN, IN, NO, IN)),
     "pipeline:retry": ("POST", (OUT, NO, NO, MAY, GONE, MAY, NO, MAY)),
@@ -139,7 +150,19 @@ def world(cast: Any, warehouse: Any) -> dict[str, Any]:
         "term_id": Term.objects.create(text="Northwind", team=cast.team_a, used_at=timezone.now()).pk,
         "token_id": ApiToken.issue(user=cast.agent, name="mine")[0].pk,
         **learned(call),
+        **told(cast),
     }
+
+
+def told(cast: Any) -> dict[str, Any]:
+    """A route of team A and something that it could not deliver."""
+    from callcenter.insights.notifications.models import Delivery
+    from callcenter.insights.notifications.services import create
+
+    values = {"name": "Desk", "channel": "webhook", "team": cast.team_a}
+    route, _ = create(by=cast.supervisor, address="https://hooks.example.org/x", **values)
+    delivery = Delivery.objects.create(route=route, state="failed", next_at=timezone.now())
+    return {"route_id": route.pk, "delivery_id": delivery.pk}
 
 
 def learned(call: Any) -> dict[str, Any]:
@@ -164,6 +187,7 @@ ARGUMENTS = {
     "calls:progress": ["call_id"], "calls:swap": ["call_id"], "calls:reprocess": ["call_id"],
     "review:turn": ["call_id", "turn", "word"], "review:undo": ["call_id"], "review:done": ["call_id"],
     "review:stranded": ["correction_id"], "review:undo_group": ["group"], "review:vocabulary_remove": ["term_id"],
+    "calls:comments": ["call_id"], "calls:comment_remove": ["call_id", "turn"], "calls:compare": ["call_id"],
     "calls:batch": ["batch_id"], "calls:batch_rows": ["batch_id"], "calls:batch_file": ["batch_id"],
     "calls:batch_close": ["batch_id"], "calls:uploads": ["batch_id"], "calls:upload": ["upload_id"],
     "insights:acknowledge": ["alert_id"], "insights:dismiss": ["alert_id"],
@@ -171,7 +195,9 @@ ARGUMENTS = {
     "learning:job": ["job_id"], "learning:run": ["training_id"], "learning:run_cancel": ["training_id"],
     "learning:run_retry": ["training_id"], "learning:model": ["model_id"], "learning:promote": ["model_id"],
     "learning:rollback": ["model_id"], "learning:evaluate": ["model_id"],
-    "pipeline:retry": ["run_id"], "accounts:token_revoke": ["token_id"],
+    "notifications:route": ["route_id"], "notifications:log": ["route_id"], "notifications:test": ["route_id"],
+    "notifications:rotate": ["route_id"], "notifications:retry": ["delivery_id"],
+    "notifications:delete": ["route_id"], "pipeline:retry": ["run_id"], "accounts:token_revoke": ["token_id"],
 }  # fmt: skip
 
 

@@ -1,0 +1,19 @@
+"""Addresses of notifications."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from callcenter.insights.notifications import views
+
+app_name = "notifications"
+urlpatterns = [
+    path("alerts/notifications/", views.route_list, name="list"),
+    path("alerts/notifications/new", views.route_new, name="new"),
+    path("alerts/notifications/<uuid:route_id>/", views.route, name="route"),
+    path("alerts/notifications/<uuid:route_id>/log", views.log, name="log"),
+    path("alerts/notifications/<uuid:route_id>/test", views.test, name="test"),
+    path("alerts/notifications/<uuid:route_id>/secret", views.rotate, name="rotate"),
+    path("alerts/notifications/<uuid:route_id>/delete", views.delete, name="delete"),
+    path("alerts/notifications/deliveries/<uuid:delivery_id>/retry", views.retry, name="retry"),
+]
