@@ -130,6 +130,7 @@ class Turn(_Span):
     words: Int = 0
     sentiment: Sentiment | None = None
     mean_probability: Ratio | None = None
+    reviewed: bool = False
 
 
 class Alert(_Span):

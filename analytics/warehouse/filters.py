@@ -22,11 +22,12 @@ class Scope(Enum):
 @dataclass(frozen=True, slots=True)
 class VisibleTeams:
     """What one reader may see: the calls of these teams and, with `own_agent_id`, of those only that agent's
-    own.
+    own. Restricted alerts (`measures.RESTRICTED`) are neither shown nor counted unless `restricted` says so.
     """
 
     team_ids: frozenset[int] | Literal[Scope.ALL]
     own_agent_id: int | None = None
+    restricted: bool = False
 
     def __post_init__(self) -> None:
         if self.team_ids is not Scope.ALL and not isinstance(self.team_ids, frozenset):
@@ -35,14 +36,14 @@ class VisibleTeams:
             raise ValueError("own_agent_id is the id of an agent; 0 would mean every call without one")
 
     @classmethod
-    def of(cls, team_ids: Iterable[int], *, own_agent_id: int | None = None) -> VisibleTeams:
+    def of(cls, team_ids: Iterable[int], *, own_agent_id: int | None = None, restricted: bool = False) -> VisibleTeams:
         """Return the scope of these teams; none at all is a valid scope and sees nothing."""
-        return cls(frozenset(team_ids), own_agent_id)
+        return cls(frozenset(team_ids), own_agent_id, restricted)
 
     @classmethod
-    def all(cls, *, own_agent_id: int | None = None) -> VisibleTeams:
+    def all(cls, *, own_agent_id: int | None = None, restricted: bool = False) -> VisibleTeams:
         """Return the scope of every team."""
-        return cls(Scope.ALL, own_agent_id)
+        return cls(Scope.ALL, own_agent_id, restricted)
 
 
 ALL_TEAMS: Final = VisibleTeams(Scope.ALL)
@@ -86,6 +87,7 @@ class CallFilter:
     alert_categories: frozenset[str] | None = None
     open_alerts: bool | None = None
     mood: Mood | None = None
+    reviewed: bool | None = None
     weekday: int | None = None
     hour: int | None = None
     time_zone: str = "UTC"

@@ -11,15 +11,28 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, case, distinct, extract, func, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    case,
+    cast,
+    distinct,
+    extract,
+    func,
+    select,
+    union_all,
+)
 
 from analytics.warehouse import buckets
 from analytics.warehouse.buckets import Bucket
 from analytics.warehouse.filters import CallFilter, zone
-from analytics.warehouse.measures import sum_columns
+from analytics.warehouse.measures import DOUBTFUL_BELOW, RESTRICTED, sum_columns
 from analytics.warehouse.results import (
     AgentRow,
     AlertRow,
@@ -36,7 +49,8 @@ from analytics.warehouse.results import (
     SentimentRow,
     TeamRow,
 )
-from analytics.warehouse.source import call_conditions, local_time, source
+from analytics.warehouse.rollups import ALERT_COUNTS, alert_counts
+from analytics.warehouse.source import between, call_conditions, cut, local_time, shared_conditions, source
 from analytics.warehouse.tables import (
     dim_agent,
     dim_queue,
@@ -45,13 +59,11 @@ from analytics.warehouse.tables import (
     fact_call,
     fact_call_intent,
     fact_turn,
+    rollup_day_alert,
 )
 
 Database = Engine | Connection
 Row = TypeVar("Row")
-
-DOUBTFUL_BELOW = 0.7
-"""A call whose mean word probability is lower deserves an ear before anybody trusts its transcript."""
 
 __all__ = [
     "agents",
@@ -89,20 +101,26 @@ def headline_with_previous(db: Database, flt: CallFilter) -> HeadlineChange:
     return HeadlineChange(now, headline(db, earlier), earlier.start, earlier.end)
 
 
-def calls_over_time(db: Database, flt: CallFilter, bucket: Bucket = "day", tz: str = "UTC") -> list[BucketRow]:
+def calls_over_time(
+    db: Database,
+    flt: CallFilter,
+    bucket: Bucket = "day",
+    tz: str = "UTC",
+    measures: Collection[str] | None = None,
+) -> list[BucketRow]:
     """Return the figures of every hour, day, week or month of the period on the clock of `tz`, empty ones
-    included.
+    included. `measures` limits what is summed; the others are then 0.
 
     Raises:
         ValueError: an unknown bucket or time zone.
     """
     buckets.check(bucket)
     where = zone(tz)
-    rows = source(flt, time_zone=tz)
+    rows = source(flt, time_zone=tz, over_time=True)
     start = func.date_trunc(bucket, rows.c.at, where.key)
     found = {
         row["start"].astimezone(dt.UTC): Figures.of(row)
-        for row in _fetch(db, select(start.label("start"), *sum_columns(rows.c)).group_by(start))
+        for row in _fetch(db, select(start.label("start"), *sum_columns(rows.c, measures)).group_by(start))
     }
     empty = Figures.none()
     return [
@@ -136,11 +154,11 @@ def sentiment_over_time(db: Database, flt: CallFilter, bucket: Bucket = "day", t
     ]
 
 
-def intents(db: Database, flt: CallFilter) -> list[IntentRow]:
+def intents(db: Database, flt: CallFilter, mentions: bool = True) -> list[IntentRow]:
     """Return one row per intent that occurs, most frequent first; also those that are only mentioned (0
-    calls).
+    calls). Counting mentions reads every call of the filter; without them `mentions` is 0.
     """
-    rows = source(flt)
+    rows = source(flt, by=("intent",))
     found = {
         row["intent"]: Figures.of(row)
         for row in _fetch(db, select(rows.c.intent, *sum_columns(rows.c)).group_by(rows.c.intent))
@@ -151,43 +169,64 @@ def intents(db: Database, flt: CallFilter) -> list[IntentRow]:
         .where(*call_conditions(flt))
         .group_by(fact_call_intent.c.intent)
     )
-    mentions = {row["intent"]: int(row["mentions"]) for row in _fetch(db, heard)}
+    mentioned = {row["intent"]: int(row["mentions"]) for row in _fetch(db, heard)} if mentions else {}
     total = sum(figures.calls for figures in found.values())
     made = []
-    for name in found.keys() | mentions.keys():
+    for name in found.keys() | mentioned.keys():
         figures = found.get(name, Figures.none())
         share = figures.calls / total if total else 0.0
-        made.append(IntentRow(name, share, mentions.get(name, 0), figures))
+        made.append(IntentRow(name, share, mentioned.get(name, 0), figures))
     return sorted(made, key=lambda row: (-row.figures.calls, -row.mentions, row.intent))
 
 
 def alerts_by_category(db: Database, flt: CallFilter) -> list[AlertRow]:
     """Return one row per alert category that occurs in the calls of the filter, most open alerts first.
 
-    A filter on alert categories limits the rows too, not only the calls.
+    A filter on alert categories limits the rows too, not only the calls. Restricted categories are there only
+    for a reader who may know of them.
     """
+    parts = list(_alert_parts(flt))
+    rows = (union_all(*parts) if len(parts) > 1 else parts[0]).subquery()
+    sums = [cast(func.sum(rows.c[name]), BigInteger).label(name) for name in ALERT_COUNTS]
+    statement = select(rows.c.category, *sums).group_by(rows.c.category)
+    found = [AlertRow(**row) for row in _fetch(db, statement)]
+    return sorted(found, key=lambda row: (-row.open, -row.total, row.category))
+
+
+def _alert_parts(flt: CallFilter) -> Iterator[Select[Any]]:
+    """Yield the counts of each part of the period: whole days from their rollup where that can answer."""
+    beyond: tuple[Any, ...] = (
+        flt.languages, flt.models, flt.open_alerts, flt.mood, flt.reviewed, flt.weekday, flt.hour,
+        flt.agent_ids, flt.intents, flt.visible.own_agent_id,
+    )  # fmt: skip
+    if any(value is not None for value in beyond):
+        yield _alerts_of_facts(flt, call_conditions(flt))
+        return
+    for kind, span in cut(flt.start, flt.end, days=True):
+        if kind != "days":
+            # A call of a category has an alert of it, so the condition on rows covers the one on calls.
+            yield _alerts_of_facts(flt, [*shared_conditions(fact_call.c, flt), *between(fact_call.c.started_at, *span)])
+            continue
+        day = rollup_day_alert.c
+        conditions = [*shared_conditions(day, flt), *between(day.day_at, *span), *_categories(day.category, flt)]
+        yield select(day.category, *(day[name] for name in ALERT_COUNTS)).where(*conditions)
+
+
+def _alerts_of_facts(flt: CallFilter, conditions: Sequence[ColumnElement[bool]]) -> Select[Any]:
     alert = fact_alert.c
-    is_open = alert.status == "open"
-    statement = (
-        select(
-            alert.category,
-            func.count().label("total"),
-            _count(is_open).label("open"),
-            _count(alert.status == "acknowledged").label("acknowledged"),
-            _count(alert.status == "dismissed").label("dismissed"),
-            _count(is_open & (alert.severity == "critical")).label("open_critical"),
-            _count(is_open & (alert.severity == "high")).label("open_high"),
-            func.count(distinct(alert.call_id)).label("calls"),
-            func.count(distinct(case((is_open, alert.call_id)))).label("open_calls"),
-        )
+    return (
+        select(alert.category, *alert_counts(alert))
         .join(fact_call, fact_call.c.call_id == alert.call_id)
-        .where(*call_conditions(flt))
+        .where(*conditions, *_categories(alert.category, flt))
         .group_by(alert.category)
     )
+
+
+def _categories(column: ColumnElement[str], flt: CallFilter) -> list[ColumnElement[bool]]:
+    conditions = [] if flt.visible.restricted else [column.not_in(RESTRICTED)]
     if flt.alert_categories is not None:
-        statement = statement.where(alert.category.in_(flt.alert_categories))
-    rows = [AlertRow(**row) for row in _fetch(db, statement)]
-    return sorted(rows, key=lambda row: (-row.open, -row.total, row.category))
+        conditions.append(column.in_(flt.alert_categories))
+    return conditions
 
 
 def agents(db: Database, flt: CallFilter) -> list[AgentRow]:
@@ -258,20 +297,20 @@ def quality(db: Database, flt: CallFilter, doubtful_below: float = DOUBTFUL_BELO
     )
 
 
-def heatmap(db: Database, flt: CallFilter, tz: str = "UTC") -> list[HeatCell]:
+def heatmap(db: Database, flt: CallFilter, tz: str = "UTC", measures: Collection[str] | None = None) -> list[HeatCell]:
     """Return the hours of the week, on the clock of `tz`, in which calls started; in order, those without
-    calls left out.
+    calls left out. `measures` limits what is summed; the others are then 0.
 
     To link a cell to its calls set `weekday`, `hour` and `time_zone` of the filter.
 
     Raises:
         ValueError: an unknown time zone.
     """
-    rows = source(flt, time_zone=tz)
+    rows = source(flt, time_zone=tz, over_time=True)
     local = local_time(rows.c.at, tz)
     weekday, hour = extract("isodow", local), extract("hour", local)
     statement = (
-        select(weekday.label("weekday"), hour.label("hour"), *sum_columns(rows.c))
+        select(weekday.label("weekday"), hour.label("hour"), *sum_columns(rows.c, measures))
         .group_by(weekday, hour)
         .order_by(weekday, hour)
     )
@@ -305,19 +344,14 @@ def choices(db: Database, flt: CallFilter) -> Choices:
     conditions = call_conditions(visible)
     bounds = select(func.min(call.started_at).label("first"), func.max(call.started_at).label("last"))
     (span,) = _fetch(db, bounds.where(*conditions))
-    categories = (
-        select(fact_alert.c.category.label("name"))
-        .join(fact_call, call.call_id == fact_alert.c.call_id)
-        .where(*conditions)
-    )
     return Choices(
         teams=_choices((row.team_id, row.name, row.figures.calls) for row in teams(db, visible)),
         queues=_choices((row.queue_id, row.name, row.figures.calls) for row in queues(db, visible)),
         agents=_choices((row.agent_id, row.name, row.figures.calls) for row in agents(db, visible)),
-        intents=_names(db, select(call.intent.label("name")).where(*conditions)),
+        intents=tuple(sorted(row.intent for row in intents(db, visible, mentions=False) if row.intent)),
         models=_names(db, select(call.model.label("name")).where(*conditions)),
         languages=_names(db, select(call.language.label("name")).where(*conditions)),
-        alert_categories=_names(db, categories),
+        alert_categories=tuple(sorted(row.category for row in alerts_by_category(db, visible))),
         first_started_at=span["first"],
         last_started_at=span["last"],
     )
@@ -330,7 +364,7 @@ def _by(
     names: Sequence[ColumnElement[str]],
     make: Callable[[dict[str, Any], Figures], Row],
 ) -> list[Row]:
-    rows = source(flt)
+    rows = source(flt, by=(key.name,))
     sums = select(rows.c[key.name], *sum_columns(rows.c)).group_by(rows.c[key.name]).subquery("sums")
     statement = (
         select(key, *names, *(column for column in sums.c if column.name != key.name))

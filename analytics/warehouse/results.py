@@ -28,9 +28,15 @@ class Figures:
     hold_ms: int
     interruptions_agent: int
     interruptions_customer: int
+    wpm_agent_calls: int
+    wpm_agent_sum: float
+    wpm_customer_calls: int
+    wpm_customer_sum: float
     words: int
     probability_words: int
     probability_sum: float
+    doubtful_calls: int
+    reviewed_calls: int
     sentiment_calls: int
     sentiment_sum: float
     sentiment_agent_calls: int
@@ -42,6 +48,9 @@ class Figures:
     alerts: int
     open_alerts: int
     alerted_calls: int
+    restricted_alerts: int
+    restricted_open_alerts: int
+    restricted_alerted_calls: int
 
     @property
     def average_handle_ms(self) -> float | None:
@@ -86,6 +95,35 @@ class Figures:
         return _ratio(self.agent_talk_ms, self.agent_talk_ms + self.customer_talk_ms)
 
     @property
+    def overtalk_ratio(self) -> float | None:
+        """Time in which both talked, as a share of the time of the calls whose talk was measured."""
+        return _ratio(self.overtalk_ms, self.measured_ms)
+
+    @property
+    def wpm_agent(self) -> float | None:
+        """The agent's words per minute of own talk, mean over calls."""
+        return _ratio(self.wpm_agent_sum, self.wpm_agent_calls)
+
+    @property
+    def wpm_customer(self) -> float | None:
+        return _ratio(self.wpm_customer_sum, self.wpm_customer_calls)
+
+    @property
+    def positive_share(self) -> float | None:
+        """Share of positive calls among those with a score."""
+        return _ratio(self.positive_calls, self.sentiment_calls)
+
+    @property
+    def doubtful_share(self) -> float | None:
+        """Share of calls whose transcript deserves an ear before anybody trusts it."""
+        return _ratio(self.doubtful_calls, self.calls)
+
+    @property
+    def review_coverage(self) -> float | None:
+        """Share of calls of which a person looked at at least one turn."""
+        return _ratio(self.reviewed_calls, self.calls)
+
+    @property
     def interruptions_per_call(self) -> float | None:
         return _ratio(self.interruptions_agent + self.interruptions_customer, self.measured_calls)
 
@@ -111,11 +149,12 @@ class Figures:
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Figures:
-        """Return the figures in a result row that has their names."""
-        values: dict[str, Any] = {f.name: row[f.name] for f in fields(cls)}
+        """Return the figures in a result row that has their names; a measure that was not asked for is 0."""
+        values: dict[str, Any] = {name: row[name] if name in row else 0 for name in _FIELDS}
         return cls(**values)
 
 
+_FIELDS = tuple(field.name for field in fields(Figures))
 _PROPERTIES = tuple(name for name, value in vars(Figures).items() if isinstance(value, property))
 
 

@@ -1,17 +1,17 @@
-"""Where the figures of a filter are summed: the hourly rollup where it can answer exactly, the facts where it
-cannot.
+"""Where the figures of a filter are summed: the smallest rollup that can answer exactly, the facts where none
+can.
 
-The rollup knows hour, team, queue, agent, direction and intent. A filter on anything else reads the facts. A
-period that begins or ends within an hour reads its whole hours from the rollup and only the two edges from
-the facts.
+A period is cut into parts. Whole UTC days come from a daily rollup, the whole hours around them from an hourly
+one, the minutes at both edges from the facts. So a period of any length reads few rows, in any time zone, and
+the sum is the same to the last digit.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import (
     ColumnElement,
@@ -27,45 +27,71 @@ from sqlalchemy import (
     union_all,
 )
 
+from analytics.warehouse import rollups
 from analytics.warehouse.filters import CallFilter, Scope, zone
-from analytics.warehouse.measures import NEGATIVE_AT_MOST, POSITIVE_AT_LEAST, ROW, row_columns
-from analytics.warehouse.tables import fact_alert, fact_call, rollup_hour
+from analytics.warehouse.measures import NEGATIVE_AT_MOST, POSITIVE_AT_LEAST, RESTRICTED, ROW, row_columns, shown
+from analytics.warehouse.rollups import Rollup
+from analytics.warehouse.tables import fact_alert, fact_call
 
-_SHARED = ("team_id", "queue_id", "agent_id", "direction", "intent")
-_HOUR = dt.timedelta(hours=1)
+SHARED = ("team_id", "queue_id", "agent_id", "direction", "intent")
+HOUR = dt.timedelta(hours=1)
+DAY = dt.timedelta(days=1)
+
+Span = tuple[dt.datetime | None, dt.datetime | None]
+Kind = Literal["days", "hours", "facts"]
 
 
-def source(flt: CallFilter, *, time_zone: str = "UTC") -> Subquery:
-    """Return rows with `at`, the rollup's dimensions and the measures, over exactly the calls of the filter.
+def source(flt: CallFilter, *, by: Collection[str] = (), time_zone: str = "UTC", over_time: bool = False) -> Subquery:
+    """Return rows with `at`, the dimensions in `by` and the measures, over exactly the calls of the filter.
 
-    `at` is good for cutting time into hours or longer in `time_zone`; within an hour it is not precise.
+    With `over_time`, `at` is good for cutting time into hours or longer in `time_zone`; within an hour, and
+    without `over_time` at all, it is not precise.
     """
     if not answerable_by_rollup(flt, time_zone=time_zone):
-        return _facts(call_conditions(flt)).subquery("source")
-    start = None if flt.start is None else _hour_from(flt.start)
-    end = None if flt.end is None else _hour_until(flt.end)
-    if start is not None and end is not None and start >= end:
-        return _facts(call_conditions(flt)).subquery("source")  # no whole hour inside
-    shared = _shared_conditions(rollup_hour.c, flt)
-    parts: list[Select[Any]] = [_rollup([*shared, *_between(rollup_hour.c.hour_at, start, end)])]
-    outside: list[ColumnElement[bool]] = []
-    if start is not None and flt.start != start:
-        outside.append(fact_call.c.started_at < start)
-    if end is not None and flt.end != end:
-        outside.append(fact_call.c.started_at >= end)
-    # Two parts and not one OR: each is a short range of an index.
-    parts += [_facts([*call_conditions(flt), edge]) for edge in outside]
+        return _facts(flt, by, call_conditions(flt)).subquery("source")
+    needed = _needed(flt) | set(by)
+    daily = None if over_time or flt.weekday is not None or flt.hour is not None else _daily(needed)
+    hourly = rollups.HOUR if needed & {"agent_id", "intent"} else rollups.HOUR_QUEUE
+    parts: list[Select[Any]] = []
+    for kind, span in cut(flt.start, flt.end, days=daily is not None):
+        if kind == "facts":
+            parts.append(_facts(flt, by, [*call_conditions(flt), *between(fact_call.c.started_at, *span)]))
+        else:
+            parts.append(_rollup(flt, by, daily if kind == "days" and daily is not None else hourly, span))
     return (union_all(*parts) if len(parts) > 1 else parts[0]).subquery("source")
 
 
 def answerable_by_rollup(flt: CallFilter, *, time_zone: str = "UTC") -> bool:
-    """Tell whether the filter asks only for what the rollup knows, on a clock that never leaves the full
-    hour.
-    """
+    """Tell whether the filter asks only for what the rollups know, on clocks that never leave the full hour."""
     beyond: Sequence[Any] = (
-        flt.languages, flt.models, flt.alert_categories, flt.open_alerts, flt.mood, flt.weekday, flt.hour,
+        flt.languages, flt.models, flt.alert_categories, flt.open_alerts, flt.mood, flt.reviewed,
     )  # fmt: skip
-    return all(value is None for value in beyond) and _whole_hours(time_zone)
+    clocks = {time_zone} | ({flt.time_zone} if flt.weekday is not None or flt.hour is not None else set())
+    return all(value is None for value in beyond) and all(map(whole_hours, clocks))
+
+
+def cut(start: dt.datetime | None, end: dt.datetime | None, *, days: bool) -> Iterator[tuple[Kind, Span]]:
+    """Yield the parts of a period, without gap or overlap: whole days, whole hours, what is left at the edges.
+
+    Parts and not one condition with OR: each is a short range of an index.
+    """
+    first_hour, last_hour = _up(start, HOUR), _down(end, HOUR)
+    if first_hour is not None and last_hour is not None and first_hour >= last_hour:
+        yield "facts", (start, end)  # no whole hour inside
+        return
+    if first_hour != start:
+        yield "facts", (start, first_hour)
+    if last_hour != end:
+        yield "facts", (last_hour, end)
+    first_day, last_day = _up(start, DAY), _down(end, DAY)
+    if not days or (first_day is not None and last_day is not None and first_day >= last_day):
+        yield "hours", (first_hour, last_hour)
+        return
+    if first_hour != first_day:
+        yield "hours", (first_hour, first_day)
+    yield "days", (first_day, last_day)
+    if last_hour != last_day:
+        yield "hours", (last_day, last_hour)
 
 
 def call_conditions(flt: CallFilter) -> list[ColumnElement[bool]]:
@@ -73,8 +99,8 @@ def call_conditions(flt: CallFilter) -> list[ColumnElement[bool]]:
     first.
     """
     call = fact_call.c
-    conditions = _shared_conditions(call, flt)
-    conditions += _between(call.started_at, flt.start, flt.end)
+    conditions = shared_conditions(call, flt)
+    conditions += between(call.started_at, flt.start, flt.end)
     if flt.languages is not None:
         conditions.append(call.language.in_(flt.languages))
     if flt.models is not None:
@@ -85,15 +111,14 @@ def call_conditions(flt: CallFilter) -> list[ColumnElement[bool]]:
         conditions.append(call.sentiment >= POSITIVE_AT_LEAST)
     elif flt.mood == "neutral":
         conditions.append(and_(call.sentiment > NEGATIVE_AT_MOST, call.sentiment < POSITIVE_AT_LEAST))
-    local = func.timezone(flt.time_zone, call.started_at)
-    if flt.weekday is not None:
-        conditions.append(extract("isodow", local) == flt.weekday)
-    if flt.hour is not None:
-        conditions.append(extract("hour", local) == flt.hour)
+    if flt.reviewed is not None:
+        conditions.append(call.reviewed_turns > 0 if flt.reviewed else call.reviewed_turns == 0)
+    conditions += _clock_conditions(call.started_at, flt)
     if flt.alert_categories is not None:
         # An alias, because a query about alerts has fact_alert in its own FROM and would capture this one.
         found = fact_alert.alias("filtered_alert").c
-        alert = [found.call_id == call.call_id, found.category.in_(flt.alert_categories)]
+        categories = flt.alert_categories if flt.visible.restricted else flt.alert_categories - RESTRICTED
+        alert = [found.call_id == call.call_id, found.category.in_(categories)]
         if flt.open_alerts is not None:
             is_open = found.status == "open"
             # Open alerts *of these categories*: that is what a bar of the alerts chart counts.
@@ -102,7 +127,8 @@ def call_conditions(flt: CallFilter) -> list[ColumnElement[bool]]:
         else:
             conditions.append(exists().where(*alert))
     elif flt.open_alerts is not None:
-        conditions.append(call.open_alerts > 0 if flt.open_alerts else call.open_alerts == 0)
+        known = call.open_alerts if flt.visible.restricted else call.open_alerts - call.restricted_open_alerts
+        conditions.append(known > 0 if flt.open_alerts else known == 0)
     return conditions
 
 
@@ -111,7 +137,8 @@ def local_time(at: ColumnElement[Any], time_zone: str) -> ColumnElement[Any]:
     return func.timezone(zone(time_zone).key, at)
 
 
-def _shared_conditions(columns: Any, flt: CallFilter) -> list[ColumnElement[bool]]:
+def shared_conditions(columns: Any, flt: CallFilter) -> list[ColumnElement[bool]]:
+    """Return the conditions on what facts and rollups have in common, the visible scope first."""
     visible = flt.visible
     conditions: list[ColumnElement[bool]] = []
     if visible.team_ids is Scope.ALL:
@@ -120,18 +147,16 @@ def _shared_conditions(columns: Any, flt: CallFilter) -> list[ColumnElement[bool
         conditions.append(columns.team_id.in_(visible.team_ids) if visible.team_ids else false())
     if visible.own_agent_id is not None:
         conditions.append(columns.agent_id == visible.own_agent_id)
-    asked: tuple[frozenset[Any] | None, ...] = (
-        flt.team_ids, flt.queue_ids, flt.agent_ids, flt.directions, flt.intents,
-    )  # fmt: skip
-    for name, values in zip(_SHARED, asked, strict=True):
+    for name, values in _asked(flt):
         if values is not None:
             conditions.append(columns[name].in_(values))
     return conditions
 
 
-def _between(
+def between(
     column: ColumnElement[Any], start: dt.datetime | None, end: dt.datetime | None
 ) -> list[ColumnElement[bool]]:
+    """Return the conditions that keep a moment within a period that may be open at either end."""
     conditions: list[ColumnElement[bool]] = []
     if start is not None:
         conditions.append(column >= start)
@@ -140,34 +165,68 @@ def _between(
     return conditions
 
 
-def _rollup(conditions: Sequence[ColumnElement[bool]]) -> Select[Any]:
-    columns = rollup_hour.c
-    measures = [columns[name].label(name) for name in ROW]
-    return select(columns.hour_at.label("at"), *(columns[name] for name in _SHARED), *measures).where(*conditions)
+def _asked(flt: CallFilter) -> Iterator[tuple[str, frozenset[Any] | None]]:
+    yield from zip(SHARED, (flt.team_ids, flt.queue_ids, flt.agent_ids, flt.directions, flt.intents), strict=True)
 
 
-def _facts(conditions: Sequence[ColumnElement[bool]]) -> Select[Any]:
+def _needed(flt: CallFilter) -> set[str]:
+    needed = {name for name, values in _asked(flt) if values is not None}
+    return needed | ({"agent_id"} if flt.visible.own_agent_id is not None else set())
+
+
+def _daily(needed: set[str]) -> Rollup | None:
+    if "intent" not in needed:
+        return rollups.DAY_AGENT
+    return None if "agent_id" in needed else rollups.DAY_INTENT
+
+
+def _clock_conditions(at: ColumnElement[Any], flt: CallFilter) -> list[ColumnElement[bool]]:
+    local = func.timezone(flt.time_zone, at)
+    conditions: list[ColumnElement[bool]] = []
+    if flt.weekday is not None:
+        conditions.append(extract("isodow", local) == flt.weekday)
+    if flt.hour is not None:
+        conditions.append(extract("hour", local) == flt.hour)
+    return conditions
+
+
+def _rollup(flt: CallFilter, by: Collection[str], rollup: Rollup, span: Span) -> Select[Any]:
+    columns = rollup.table.c
+    at = columns[rollup.time]
+    conditions = [*shared_conditions(columns, flt), *between(at, *span), *_clock_conditions(at, flt)]
+    measures = shown(columns, restricted=flt.visible.restricted)
+    return select(at.label("at"), *(columns[name] for name in by), *measures).where(*conditions)
+
+
+def _facts(flt: CallFilter, by: Collection[str], conditions: Sequence[ColumnElement[bool]]) -> Select[Any]:
     columns = fact_call.c
-    return select(columns.started_at.label("at"), *(columns[name] for name in _SHARED), *row_columns()).where(
-        *conditions
-    )
+    if flt.visible.restricted:
+        measures: Sequence[ColumnElement[Any]] = row_columns()
+        return select(columns.started_at.label("at"), *(columns[name] for name in by), *measures).where(*conditions)
+    rows = select(columns.started_at.label("at"), *(columns[name] for name in by), *row_columns()).where(*conditions)
+    inner = rows.subquery()
+    kept = [inner.c.at, *(inner.c[name] for name in by)]
+    return select(*kept, *shown({name: inner.c[name] for name in ROW}, restricted=False))
 
 
-def _hour_from(moment: dt.datetime) -> dt.datetime:
-    floor = _hour_until(moment)
-    return floor if floor == moment else floor + _HOUR
+def _up(moment: dt.datetime | None, step: dt.timedelta) -> dt.datetime | None:
+    floor = _down(moment, step)
+    return floor if floor is None or floor == moment else floor + step
 
 
-def _hour_until(moment: dt.datetime) -> dt.datetime:
-    return moment.replace(minute=0, second=0, microsecond=0)
+def _down(moment: dt.datetime | None, step: dt.timedelta) -> dt.datetime | None:
+    if moment is None:
+        return None
+    hour = moment.replace(minute=0, second=0, microsecond=0)
+    return hour if step == HOUR else hour.replace(hour=0)
 
 
 @lru_cache(maxsize=256)
-def _whole_hours(time_zone: str) -> bool:
+def whole_hours(time_zone: str) -> bool:
     """Tell whether this zone was never off the full hour since 1970; where it was, a UTC hour straddles two
     local ones.
     """
     where = zone(time_zone)
     months = (dt.datetime(year, month, 15, tzinfo=dt.UTC) for year in range(1970, 2041) for month in range(1, 13))
     offsets = (moment.astimezone(where).utcoffset() or dt.timedelta() for moment in months)
-    return all(offset % _HOUR == dt.timedelta() for offset in offsets)
+    return all(offset % HOUR == dt.timedelta() for offset in offsets)

@@ -157,6 +157,9 @@ class FactCall(Base):
     holds: Mapped[Count | None]
     alerts: Mapped[Count]
     open_alerts: Mapped[Count]
+    restricted_alerts: Mapped[Count]
+    restricted_open_alerts: Mapped[Count]
+    reviewed_turns: Mapped[Count]
     nlu_version: Mapped[Words]
     document_sha256: Mapped[Words]
     loaded_at: Mapped[Moment] = mapped_column(server_default=func.now())
@@ -222,21 +225,11 @@ class FactCallIntent(Base):
     __table_args__ = (Index(None, "intent"),)
 
 
-class RollupHour(Base):
-    """Sums over the calls of one UTC hour, team, queue, agent, direction and primary intent; always equal to
-    the facts.
-
-    The measures have the names of `measures.ROW`; a mean is a `_sum` divided by its `_calls` or `_words`.
+class Measures:
+    """The sums that every rollup of calls holds, under the names of `measures.ROW`; a mean is a `_sum` divided
+    by its `_calls` or `_words`.
     """
 
-    __tablename__ = "rollup_hour"
-
-    hour_at: Mapped[Moment] = mapped_column(primary_key=True)
-    team_id: Mapped[BigKey] = mapped_column(ForeignKey(DimTeam.team_id), primary_key=True)
-    queue_id: Mapped[BigKey] = mapped_column(ForeignKey(DimQueue.queue_id), primary_key=True)
-    agent_id: Mapped[BigKey] = mapped_column(ForeignKey(DimAgent.agent_id), primary_key=True)
-    direction: Mapped[Words] = mapped_column(primary_key=True)
-    intent: Mapped[Words] = mapped_column(ForeignKey(DimIntent.intent), primary_key=True)
     calls: Mapped[Sum]
     duration_ms: Mapped[Sum]
     measured_calls: Mapped[Sum]
@@ -248,9 +241,15 @@ class RollupHour(Base):
     hold_ms: Mapped[Sum]
     interruptions_agent: Mapped[Sum]
     interruptions_customer: Mapped[Sum]
+    wpm_agent_calls: Mapped[Sum]
+    wpm_agent_sum: Mapped[ExactSum]
+    wpm_customer_calls: Mapped[Sum]
+    wpm_customer_sum: Mapped[ExactSum]
     words: Mapped[Sum]
     probability_words: Mapped[Sum]
     probability_sum: Mapped[ExactSum]
+    doubtful_calls: Mapped[Sum]
+    reviewed_calls: Mapped[Sum]
     sentiment_calls: Mapped[Sum]
     sentiment_sum: Mapped[ExactSum]
     sentiment_agent_calls: Mapped[Sum]
@@ -262,12 +261,88 @@ class RollupHour(Base):
     alerts: Mapped[Sum]
     open_alerts: Mapped[Sum]
     alerted_calls: Mapped[Sum]
+    restricted_alerts: Mapped[Sum]
+    restricted_open_alerts: Mapped[Sum]
+    restricted_alerted_calls: Mapped[Sum]
+
+
+class RollupHour(Measures, Base):
+    """Sums over the calls of one UTC hour, team, queue, agent, direction and primary intent; always equal to
+    the facts. With many agents and intents it has nearly as many rows as there are calls: the coarser rollups
+    below are derived from it and stay small however many calls there are.
+    """
+
+    __tablename__ = "rollup_hour"
+
+    hour_at: Mapped[Moment] = mapped_column(primary_key=True)
+    team_id: Mapped[BigKey] = mapped_column(ForeignKey(DimTeam.team_id), primary_key=True)
+    queue_id: Mapped[BigKey] = mapped_column(ForeignKey(DimQueue.queue_id), primary_key=True)
+    agent_id: Mapped[BigKey] = mapped_column(ForeignKey(DimAgent.agent_id), primary_key=True)
+    direction: Mapped[Words] = mapped_column(primary_key=True)
+    intent: Mapped[Words] = mapped_column(ForeignKey(DimIntent.intent), primary_key=True)
 
     __table_args__ = (
         Index(None, "team_id", "hour_at"),
         Index(None, "queue_id", "hour_at"),
         Index(None, "agent_id", "hour_at"),
     )
+
+
+class RollupHourQueue(Measures, Base):
+    """Sums of one UTC hour, team, queue and direction: what charts over time and the heat map read."""
+
+    __tablename__ = "rollup_hour_queue"
+
+    hour_at: Mapped[Moment] = mapped_column(primary_key=True)
+    team_id: Mapped[BigKey] = mapped_column(ForeignKey(DimTeam.team_id), primary_key=True)
+    queue_id: Mapped[BigKey] = mapped_column(ForeignKey(DimQueue.queue_id), primary_key=True)
+    direction: Mapped[Words] = mapped_column(primary_key=True)
+
+
+class RollupDayAgent(Measures, Base):
+    """Sums of one UTC day, team, queue, agent and direction: headline figures, and agents side by side."""
+
+    __tablename__ = "rollup_day_agent"
+
+    day_at: Mapped[Moment] = mapped_column(primary_key=True)
+    team_id: Mapped[BigKey] = mapped_column(ForeignKey(DimTeam.team_id), primary_key=True)
+    queue_id: Mapped[BigKey] = mapped_column(ForeignKey(DimQueue.queue_id), primary_key=True)
+    agent_id: Mapped[BigKey] = mapped_column(ForeignKey(DimAgent.agent_id), primary_key=True)
+    direction: Mapped[Words] = mapped_column(primary_key=True)
+
+    __table_args__ = (Index(None, "agent_id", "day_at"),)
+
+
+class RollupDayIntent(Measures, Base):
+    """Sums of one UTC day, team, queue, direction and primary intent: what callers wanted."""
+
+    __tablename__ = "rollup_day_intent"
+
+    day_at: Mapped[Moment] = mapped_column(primary_key=True)
+    team_id: Mapped[BigKey] = mapped_column(ForeignKey(DimTeam.team_id), primary_key=True)
+    queue_id: Mapped[BigKey] = mapped_column(ForeignKey(DimQueue.queue_id), primary_key=True)
+    direction: Mapped[Words] = mapped_column(primary_key=True)
+    intent: Mapped[Words] = mapped_column(ForeignKey(DimIntent.intent), primary_key=True)
+
+
+class RollupDayAlert(Base):
+    """Alerts of the calls of one UTC day, team, queue and direction by category and triage."""
+
+    __tablename__ = "rollup_day_alert"
+
+    day_at: Mapped[Moment] = mapped_column(primary_key=True)
+    team_id: Mapped[BigKey] = mapped_column(ForeignKey(DimTeam.team_id), primary_key=True)
+    queue_id: Mapped[BigKey] = mapped_column(ForeignKey(DimQueue.queue_id), primary_key=True)
+    direction: Mapped[Words] = mapped_column(primary_key=True)
+    category: Mapped[Words] = mapped_column(primary_key=True)
+    total: Mapped[Sum]
+    open: Mapped[Sum]
+    acknowledged: Mapped[Sum]
+    dismissed: Mapped[Sum]
+    open_critical: Mapped[Sum]
+    open_high: Mapped[Sum]
+    calls: Mapped[Sum]
+    open_calls: Mapped[Sum]
 
 
 def _table(model: type[Base]) -> Table:
@@ -287,3 +362,7 @@ fact_turn = _table(FactTurn)
 fact_alert = _table(FactAlert)
 fact_call_intent = _table(FactCallIntent)
 rollup_hour = _table(RollupHour)
+rollup_hour_queue = _table(RollupHourQueue)
+rollup_day_agent = _table(RollupDayAgent)
+rollup_day_intent = _table(RollupDayIntent)
+rollup_day_alert = _table(RollupDayAlert)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from django.conf import settings
+from django.db.models import F, Func, IntegerField, QuerySet
 from sqlalchemy import Engine
 
-from callcenter.calls.models import Call
+from callcenter.calls.models import Call, Turn
+from callcenter.insights.models import Alert
 
 SCHEMA_VERSION = 1
 
@@ -26,9 +32,84 @@ def load_into_warehouse(call: Call) -> None:
     loader.load_call(engine(), call_document(call))
 
 
+def load_calls(ids: Iterable[Any]) -> None:
+    """Upsert many calls, a few queries for each two hundred of them."""
+    from analytics.warehouse import loader
+
+    wanted = list(ids)
+    for start in range(0, len(wanted), loader.BATCH):
+        calls = _calls().filter(pk__in=wanted[start : start + loader.BATCH])
+        loader.load_many(engine(), [_document(call) for call in calls.prefetch_related("transcript__turns", "alerts")])
+
+
 def call_document(call: Call) -> dict[str, Any]:
     """Return the call document, version 1 (see docs/warehouse.md). It holds no transcript text and no quotes."""
-    call = Call.objects.select_related("recording", "team", "queue", "agent", "transcript", "insight").get(pk=call.pk)
+    return next(call_documents(Call.objects.filter(pk=call.pk)))
+
+
+def call_documents(calls: QuerySet[Call], *, chunk: int = 500) -> Iterator[dict[str, Any]]:
+    """Yield the documents of these calls in their order, with five queries a chunk however many calls there are."""
+    related = calls.select_related("recording", "team", "queue", "agent", "transcript", "insight")
+    numbered = related.defer("recording__info", "transcript__mapping", "transcript__warnings")
+    for some in batched(numbered.iterator(chunk_size=chunk), chunk):
+        turns, alerts = _turns(some), _alerts(some)
+        for call in some:
+            yield _document(call, turns[call.transcript_id], alerts[call.pk])
+
+
+def batched(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """Yield lists of at most `size` items."""
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some
+
+
+def _turns(calls: list[Call]) -> dict[Any, list[dict[str, Any]]]:
+    """Return the turns by transcript. Words are counted where they lie: reading them would be most of the work."""
+    count = Func(F("words"), function="jsonb_array_length", output_field=IntegerField())
+    rows = (
+        Turn.objects.filter(transcript__in=[call.transcript_id for call in calls])
+        .order_by("transcript", "index")
+        .values_list("transcript", "index", "party", "start_ms", "end_ms", count, "mean_probability", "review")
+    )
+    found: dict[Any, list[dict[str, Any]]] = defaultdict(list)
+    for transcript, index, party, start_ms, end_ms, words, probability, review in rows:
+        found[transcript].append(
+            {
+                "index": index,
+                "party": party,
+                "start_ms": start_ms,
+                "end_ms": end_ms,
+                "words": words,
+                "mean_probability": probability,
+                "reviewed": bool(review),
+            }
+        )
+    return found
+
+
+def _alerts(calls: list[Call]) -> dict[Any, list[dict[str, Any]]]:
+    found: dict[Any, list[dict[str, Any]]] = defaultdict(list)
+    for alert in Alert.objects.filter(call__in=calls).order_by("call", "start_ms", "pk"):
+        found[alert.call_id].append(
+            {
+                "id": str(alert.pk),
+                "category": alert.category,
+                "severity": alert.severity,
+                "status": alert.status,
+                "party": alert.party,
+                "start_ms": alert.start_ms,
+                "end_ms": alert.end_ms,
+                "score": alert.score,
+                "rule_key": alert.rule_key,
+                "rule_version": alert.rule_version,
+                "created_at": alert.created_at.isoformat(),
+            }
+        )
+    return found
+
+
+def _document(call: Call, turns: list[dict[str, Any]], alerts: list[dict[str, Any]]) -> dict[str, Any]:
     transcript = call.transcript
     insight = getattr(call, "insight", None)
     understood = dict(insight.document) if insight else {}
@@ -60,32 +141,6 @@ def call_document(call: Call) -> dict[str, Any]:
         "mean_word_probability": transcript.mean_probability if transcript else None,
         "words": transcript.word_count if transcript else 0,
         "insight": summary if insight else None,
-        "turns": [
-            {
-                "index": turn.index,
-                "party": turn.party,
-                "start_ms": turn.start_ms,
-                "end_ms": turn.end_ms,
-                "words": len(turn.words),
-                "sentiment": sentiments.get(turn.index),
-                "mean_probability": turn.mean_probability,
-            }
-            for turn in (transcript.turns.all() if transcript else [])
-        ],
-        "alerts": [
-            {
-                "id": str(alert.pk),
-                "category": alert.category,
-                "severity": alert.severity,
-                "status": alert.status,
-                "party": alert.party,
-                "start_ms": alert.start_ms,
-                "end_ms": alert.end_ms,
-                "score": alert.score,
-                "rule_key": alert.rule_key,
-                "rule_version": alert.rule_version,
-                "created_at": alert.created_at.isoformat(),
-            }
-            for alert in call.alerts.all()
-        ],
+        "turns": [{**turn, "sentiment": sentiments.get(turn["index"])} for turn in turns],
+        "alerts": alerts,
     }

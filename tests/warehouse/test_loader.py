@@ -74,6 +74,22 @@ def test_a_changed_document_replaces_turns_alerts_and_intents(engine: Engine) ->
     )
 
 
+def test_of_a_batch_only_what_changed_is_written_and_the_rest_stays(engine: Engine) -> None:
+    loader.load_many(engine, [document(1), document(2)])
+    report = loader.load_many(engine, [document(1), document(2, words=99), document(3)])
+    assert (report.loaded, report.unchanged) == (2, 1)
+    assert (count(engine, fact_call), count(engine, fact_turn)) == (3, 12)
+    assert rollups.drift(engine) == 0
+
+
+def test_a_refusal_of_the_database_repeats_no_value_of_a_row(engine: Engine) -> None:
+    with engine.begin() as connection, pytest.raises(loader.CopyFailedError) as refused:
+        loader._copy(connection, fact_turn, [{"call_id": "not a uuid but Dana Smith", "turn_index": 1}])
+    assert "Dana" not in str(refused.value)
+    assert refused.value.sqlstate == "22P02"
+    assert refused.value.__cause__ is None
+
+
 def test_a_call_that_moves_to_another_hour_and_team_leaves_no_shadow(engine: Engine) -> None:
     loader.load_call(engine, document())
     loader.load_call(engine, document(team=2, started_at="2026-03-03T23:59:59.999999+02:00"))

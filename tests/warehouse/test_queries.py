@@ -19,7 +19,7 @@ from analytics.warehouse import ALL_TEAMS, NO_TEAMS, CallFilter, VisibleTeams, l
 from analytics.warehouse import source as source_module
 from analytics.warehouse.results import Figures
 
-from .documents import MONDAY, alert, document, insight, random_documents
+from .documents import MONDAY, alert, document, insight, random_documents, turn
 
 QUERIES: dict[str, Callable[..., Any]] = {
     name: function
@@ -407,7 +407,7 @@ def test_rollups_and_facts_give_equal_sums_for_any_documents(
     by_facts = CallFilter(visible, **narrow, languages=frozenset({"en"}))
     assert source_module.answerable_by_rollup(by_rollup)
     assert not source_module.answerable_by_rollup(by_facts)
-    for name in ("headline", "agents", "queues", "teams", "intents"):
+    for name in ("headline", "agents", "queues", "teams", "intents", "alerts_by_category"):
         assert QUERIES[name](engine, by_rollup) == QUERIES[name](engine, by_facts), name
     for bucket in ("hour", "day", "week"):
         over_time = queries.calls_over_time(engine, by_rollup, bucket, tz)  # type: ignore[arg-type]
@@ -421,3 +421,53 @@ def test_rollups_and_facts_give_equal_sums_for_any_documents(
 def test_figures_of_no_calls_have_no_means() -> None:
     nothing = Figures.none()
     assert (nothing.average_handle_ms, nothing.sentiment, nothing.alert_rate) == (None, None, None)
+
+
+def restricted_documents() -> list[Any]:
+    both = [alert(1), alert(2, category="self_harm", severity="critical")]
+    only = [alert(3, category="self_harm"), alert(4, status="dismissed")]
+    return [document(1, alerts=both), document(2, alerts=only), document(3, alerts=[])]
+
+
+@pytest.mark.parametrize("narrow", [{}, PERIOD, {"languages": {"en"}}], ids=["rollup", "edges", "facts"])
+def test_restricted_alerts_are_neither_shown_nor_counted_unless_the_reader_may_know(
+    engine: Engine, narrow: dict[str, Any]
+) -> None:
+    loader.load_many(engine, restricted_documents())
+    hidden = CallFilter(VisibleTeams.all(), **narrow)
+    known = CallFilter(VisibleTeams.all(restricted=True), **narrow)
+    for flt, alerts, open_alerts, alerted in ((hidden, 2, 1, 1), (known, 4, 3, 2)):
+        figures = queries.headline(engine, flt)
+        assert (figures.alerts, figures.open_alerts, figures.alerted_calls) == (alerts, open_alerts, alerted)
+    assert queries.headline(engine, hidden).restricted_alerts == 0
+    assert [row.category for row in queries.alerts_by_category(engine, hidden)] == ["churn"]
+    assert {row.category for row in queries.alerts_by_category(engine, known)} == {"churn", "self_harm"}
+    assert queries.choices(engine, hidden).alert_categories == ("churn",)
+
+
+def test_a_filter_cannot_be_used_to_find_calls_with_restricted_alerts(engine: Engine) -> None:
+    loader.load_many(engine, restricted_documents())
+    asked: list[dict[str, Any]] = [{"alert_categories": {"self_harm"}}, {"open_alerts": True}]
+    assert [ids(engine, CallFilter(VisibleTeams.all(), **one)) for one in asked] == [[], [1]]
+    assert [ids(engine, CallFilter(VisibleTeams.all(restricted=True), **one)) for one in asked] == [[2, 1], [2, 1]]
+
+
+def test_review_doubt_and_pace_are_counted(engine: Engine) -> None:
+    reviewed = [turn(0, reviewed=True), turn(1)]
+    loader.load_many(engine, [document(1, turns=reviewed), document(2, mean_word_probability=0.5), document(3)])
+    figures = queries.headline(engine, EVERYTHING)
+    assert figures.review_coverage == pytest.approx(1 / 3)
+    assert figures.doubtful_share == pytest.approx(1 / 3)
+    assert figures.wpm_agent == pytest.approx(151.25)
+    assert figures.overtalk_ratio == pytest.approx(1_500 / 120_000)
+    assert ids(engine, CallFilter(ALL_TEAMS, reviewed=True)) == [1]
+    assert ids(engine, CallFilter(ALL_TEAMS, reviewed=False)) == [3, 2]
+
+
+def test_a_long_period_reads_whole_days_and_only_its_edges_finer() -> None:
+    start, end = MONDAY.replace(hour=22, minute=15), MONDAY + dt.timedelta(days=9, hours=3, minutes=7)
+    parts = list(source_module.cut(start, end, days=True))
+    assert [kind for kind, _ in parts] == ["facts", "facts", "hours", "days", "hours"]
+    edges = sorted((a, b) for _, (a, b) in parts if a and b)
+    assert (edges[0][0], edges[-1][1]) == (start, end)
+    assert all(one[1] == other[0] for one, other in zip(edges, edges[1:], strict=False))

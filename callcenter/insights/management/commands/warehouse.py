@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from callcenter.calls.models import Call
-from callcenter.insights.warehouse_doc import call_document, engine
+from callcenter.insights.warehouse_doc import call_documents, engine
 
 
 class Command(BaseCommand):
@@ -39,7 +39,7 @@ class Command(BaseCommand):
 
         before = loader.checksum(engine())
         calls = Call.objects.exclude(transcript=None).order_by("started_at")
-        report = loader.load_many(engine(), (call_document(c) for c in calls.iterator(chunk_size=200)), force=True)
+        report = loader.load_many(engine(), call_documents(calls), force=True)
         removed = loader.delete_missing(engine(), [str(pk) for pk in calls.values_list("pk", flat=True)])
         same = loader.checksum(engine()) == before
         self.stdout.write(
