@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -33,13 +32,11 @@ def load_into_warehouse(call: Call) -> None:
 
 
 def load_calls(ids: Iterable[Any]) -> None:
-    """Upsert many calls, a few queries for each two hundred of them."""
+    """Upsert many calls, a few queries for each five hundred of them."""
     from analytics.warehouse import loader
 
-    wanted = list(ids)
-    for start in range(0, len(wanted), loader.BATCH):
-        calls = _calls().filter(pk__in=wanted[start : start + loader.BATCH])
-        loader.load_many(engine(), [_document(call) for call in calls.prefetch_related("transcript__turns", "alerts")])
+    for some in batched(ids, loader.BATCH):
+        loader.load_many(engine(), call_documents(Call.objects.filter(pk__in=some)))
 
 
 def call_document(call: Call) -> dict[str, Any]:
