@@ -149,6 +149,28 @@ def transcribe(run_id: str, attempt: int, audio_key: str, spec: dict[str, Any]) 
         log.info("run %s finished", run_id)
 
 
+@app.task(name="asr_worker.listen_again")
+def listen_again(mask_id: int, attempt: int, audio_key: str, spec: dict[str, Any]) -> None:
+    """Transcribe an excerpt of a muted recording, so that somebody can judge whether anything is heard through it."""
+    ids = {"mask_id": mask_id, "attempt": attempt}
+    try:
+        wanted = PipelineSpec.from_json(spec)
+        wanted = replace(wanted, device=os.environ.get("SPEECH_DEVICE") or wanted.device)
+        key = pipeline.run(open_store(os.environ.get("STORAGE_URL", "")), audio_key, wanted)
+    except SpeechError as error:
+        log.warning("mask %s was not checked: %s", mask_id, error.code)
+        _tell("privacy.check_failed", **ids, code=error.code, message=error.message, permanent=error.permanent)
+    except FileNotFoundError:
+        message = "the excerpt is not in the storage that the speech worker uses"
+        _tell("privacy.check_failed", **ids, code="audio_missing", message=message, permanent=False)
+    except Exception as error:
+        log.error("mask %s was not checked: %s", mask_id, type(error).__name__, exc_info=_bare(error))
+        message = f"the speech worker met an error ({type(error).__name__})"
+        _tell("privacy.check_failed", **ids, code="worker_error", message=message, permanent=False)
+    else:
+        _tell("privacy.check_finished", **ids, transcript_key=key)
+
+
 @app.task(name="asr_worker.learn", acks_late=False)
 def learn(run_id: str, attempt: int, job: dict[str, Any]) -> None:
     """Do one learning job and report the outcome; never raises for bad data or a failing training.

@@ -196,6 +196,7 @@ class TurnFactory(DjangoModelFactory):
     start_ms = 0
     end_ms = factory.LazyAttribute(lambda turn: turn.words[-1][2] if turn.words else turn.start_ms)
     text = "Thank you for calling."
+    searchable = factory.LazyAttribute(lambda turn: turn.text)
     words = factory.LazyAttribute(lambda turn: timed(turn.text, turn.start_ms))
     mean_probability = 0.9
 

@@ -12,6 +12,7 @@ from analytics.nlu import likeness
 from analytics.nlu.embedding import Embedder
 from analytics.nlu.rules import Semantic
 from analytics.nlu.text import CallText, CallTurn, is_speech
+from analytics.redaction import merged
 
 MAX_WORDS = 32
 MIN_WORDS = 4
@@ -56,7 +57,7 @@ def _cut_turn(turn: CallTurn) -> list[Chunk]:
     for lo, hi in pieces:
         said = [w for w in turn.words[lo:hi] if is_speech(w.text)]
         if said:
-            text = " ".join(w.text for w in said)
+            text = " ".join(merged(w.text for w in said))
             out.append(
                 Chunk(
                     turn.index,

@@ -2,6 +2,7 @@
 
 card_number      13 to 19 digits, spoken or written, that pass the Luhn check (or almost, in a talk about cards)
 card_code        three or four digits right after somebody asked for the security code
+                 (both also where the digits were hidden before the transcript was stored: the placeholder tells)
 account_number   6 to 18 digits right after "bank account number", "sort code", "routing number", "social security"
 repetition       the same words again and again: a recogniser's loop, not a person
 fast_speech      more words in a second than anybody can say
@@ -16,6 +17,7 @@ from typing import Any
 
 from analytics.nlu.phrases import compile_phrases, find_any
 from analytics.nlu.text import CallText, Stream, Token
+from analytics.redaction import PLACEHOLDERS
 
 _UNITS = {w: i for i, w in enumerate("zero one two three four five six seven eight nine".split())} | {
     "oh": 0,
@@ -132,7 +134,7 @@ def luhn(digits: str) -> bool:
 
 def card_number(call: CallText, options: dict[str, Any]) -> list[Finding]:
     """Return spoken or written card numbers. A 15 or 16 digit run that fails Luhn counts only in a talk about cards."""
-    out = []
+    out = _hidden(call, "card_number", "a card number was said; its digits are not kept")
     talk = _times(call, _CARD_TALK)
     for stream in call.streams.values():
         for run in digit_runs(stream):
@@ -147,6 +149,23 @@ def card_number(call: CallText, options: dict[str, Any]) -> list[Finding]:
                         f"{len(run.digits)} digits in a talk about a card, check-sum not met: a digit may be misheard"
                     )
                     out.append(_finding(stream, run, 0, len(run.digits), 0.6, text))
+    return out
+
+
+def _hidden(call: CallText, kind: str, detail: str) -> list[Finding]:
+    """Return the stretches that stand hidden as this kind; parts of one party with little between are one."""
+    out: list[Finding] = []
+    for stream in call.streams.values():
+        places = stream.positions.get(PLACEHOLDERS[kind], ())
+        first = last = -1
+        for at in places:
+            if first >= 0 and (at - last > 8 or stream.tokens[at].start_ms - stream.tokens[last].end_ms > 30_000):
+                out.append(Finding(stream, first, last + 1, 1.0, detail))
+                first = -1
+            first = at if first < 0 else first
+            last = at
+        if first >= 0:
+            out.append(Finding(stream, first, last + 1, 1.0, detail))
     return out
 
 
@@ -165,7 +184,8 @@ def _luhn_window(digits: str) -> tuple[int, int] | None:
 
 def card_code(call: CallText, options: dict[str, Any]) -> list[Finding]:
     """Return three or four digits said within 20 s after a card's security code was mentioned."""
-    return _asked_for(call, _CODE_TALK, 3, 4, 20_000, "digits right after the security code was mentioned")
+    hidden = _hidden(call, "card_code", "a card's security code was said; its digits are not kept")
+    return hidden + _asked_for(call, _CODE_TALK, 3, 4, 20_000, "digits right after the security code was mentioned")
 
 
 def account_number(call: CallText, options: dict[str, Any]) -> list[Finding]:

@@ -9,6 +9,7 @@ from analytics.nlu.detectors import Finding, digit_runs
 from analytics.nlu.phrases import Hit
 from analytics.nlu.rules import SEVERITIES, Rule
 from analytics.nlu.text import CallText, Stream, Token, is_speech
+from analytics.redaction import merged
 
 SEVERITY_RANK = {name: rank for rank, name in enumerate(SEVERITIES)}
 CONTEXT_WORDS = 7
@@ -154,6 +155,7 @@ def quote_of_range(call: CallText, stream: Stream, lo: int, hi: int, category: s
         cut = stop < len(turn.words)
     if len(out) > MAX_QUOTE_WORDS:
         out, cut = out[:MAX_QUOTE_WORDS], True
+    out = merged(out)
     return " ".join([*out, "…"] if cut else out)
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from analytics.redaction import PLACEHOLDERS, placeholder_kind
+
 FILLERS = frozenset({"uh", "um", "uhm", "er", "erm", "ah", "hmm", "hm", "mm", "mhm", "uhhuh", "eh"})
 BACKCHANNELS = FILLERS | {
     "yeah", "yes", "yep", "yup", "ok", "okay", "right", "sure", "oh", "no", "great", "perfect", "alright", "huh",
@@ -48,9 +50,13 @@ _IS = frozenset("it he she that there what who where how here everything somethi
 def normalise(word: str) -> tuple[str, ...]:
     """Return the tokens of one written word: lower case, no punctuation, contractions spelled out.
 
-    A noise mark such as "[Music]" gives no token, because nobody said it.
+    A noise mark such as "[Music]" gives no token, because nobody said it. What was hidden (see analytics.redaction) was
+    said: its placeholder is one token, which no phrase can match.
     """
     text = word.translate(_APOSTROPHES).strip().lower()
+    kind = placeholder_kind(text)
+    if kind is not None:
+        return (PLACEHOLDERS[kind],)
     if _NON_SPEECH.match(text):
         return ()
     out: list[str] = []

@@ -20,10 +20,12 @@ from analytics.redaction.kinds import (
     merged,
     placeholder_kind,
 )
+from analytics.redaction.numbers import says_digits
 from analytics.redaction.text import hide_in_place, plain_text, redact_document, redact_text
 
 __all__ = [
     "ALWAYS_HIDDEN", "CARDS_ONLY", "CONTACT", "KINDS", "LEVELS", "PLACEHOLDERS", "STRICT", "Level", "MutePlan",
     "MuteRefused", "RedactionError", "Span", "find", "hide_in_place", "level_of", "merged", "mute", "mute_plan",
-    "placeholder_kind", "plain_text", "redact_document", "redact_text", "scrub",
+    "placeholder_kind", "plain_text", "redact_document", "redact_text", "says_digits",
+    "scrub",
 ]  # fmt: skip

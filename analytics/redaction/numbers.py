@@ -6,6 +6,7 @@ are all one atom. Nothing here decides what a number is for.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -205,3 +206,16 @@ def _below_hundred(stream: Sequence[Piece], at: int) -> tuple[str, int]:
     if after is not None and UNITS.get(after.norm, 0) > 0 and _same_breath(stream, at):
         return str(TENS[norm] + UNITS[after.norm]), at + 1
     return str(TENS[norm]), at
+
+
+def says_digits(word: str) -> bool:
+    """Return whether a written word says digits, alone or among others: "4242", "four", "double", "oh", "sixes"."""
+    pieces = [piece for piece in re.split(r"[^\w]+|_", word.lower()) if piece]
+    return any(
+        any(letter.isdecimal() for letter in piece)
+        or is_number(piece)
+        or piece in REPEATS
+        or piece in PLURALS
+        or piece in _LETTER_ZEROS
+        for piece in pieces
+    )

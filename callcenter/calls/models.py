@@ -173,6 +173,8 @@ class Turn(models.Model):
     start_ms = models.PositiveIntegerField()
     end_ms = models.PositiveIntegerField()
     text = models.TextField()
+    #: The text without what agents and supervisors do not see: the index of words is made of it (callcenter.privacy).
+    searchable = models.TextField(blank=True)
     words: Any = models.JSONField(default=list)
     mean_probability = models.FloatField(null=True)
     source_turn = models.PositiveIntegerField(default=0)
@@ -190,7 +192,7 @@ class Turn(models.Model):
     #: Stands in the review queue: of a current transcript, and nobody has looked at it yet.
     to_review = models.BooleanField(default=False)
     search = models.GeneratedField(
-        expression=SearchVector("text", config="english"), output_field=SearchVectorField(), db_persist=True
+        expression=SearchVector("searchable", config="english"), output_field=SearchVectorField(), db_persist=True
     )
 
     class Meta:
@@ -217,6 +219,22 @@ class Turn(models.Model):
 
     def __str__(self) -> str:
         return f"{self.party} {self.start_ms}"
+
+
+class Comment(models.Model):
+    """What a person wrote beside a moment of a call, for everybody who may see it; never with a card number."""
+
+    call = models.ForeignKey(Call, on_delete=models.CASCADE, related_name="comments")
+    author = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    at_ms = models.PositiveIntegerField()
+    text = models.CharField(max_length=1000)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["at_ms", "id"]
+
+    def __str__(self) -> str:
+        return f"{self.call_id} at {self.at_ms} ms"
 
 
 class BatchQuerySet(models.QuerySet["Batch"]):

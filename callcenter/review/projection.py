@@ -6,7 +6,7 @@ Turn rows are a projection: they can be made again at any time, and only this mo
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -26,8 +26,8 @@ OTHER = {"agent": "customer", "customer": "agent", "unknown": "unknown"}
 #: A turn counts as looked at when a review covers this share of it; a turn that grew since must be looked at again.
 COVERED = 0.8
 FIELDS = (
-    "party", "speaker", "channel", "start_ms", "end_ms", "text", "words", "mean_probability", "source_turn",
-    "source_word", "heard", "corrections", "review", "expected_errors", "spot_check", "to_review",
+    "party", "speaker", "channel", "start_ms", "end_ms", "text", "searchable", "words", "mean_probability",
+    "source_turn", "source_word", "heard", "corrections", "review", "expected_errors", "spot_check", "to_review",
 )  # fmt: skip
 
 
@@ -84,6 +84,7 @@ def _write(call: Call, transcript: Transcript, done: Replayed) -> None:
     rare = vocabulary.rare_words((w.text for p in pieces for w in p.words), Transcript.objects.count())
     current = call.transcript_id == transcript.pk
     existing = {turn.index: turn for turn in Turn.objects.filter(transcript=transcript)}
+    texts = _searchable(pieces)
     fresh, changed = [], []
     for index, piece in enumerate(pieces):
         review = review_of(piece, reviews)
@@ -97,6 +98,7 @@ def _write(call: Call, transcript: Transcript, done: Replayed) -> None:
             "start_ms": start,
             "end_ms": end,
             "text": piece.text,
+            "searchable": texts[index],
             "words": [[w.text, w.start_ms, w.end_ms, round(w.probability, 4)] for w in piece.words],
             "mean_probability": fmean([w.probability for w in piece.words]),
             "source_turn": piece.key[0],
@@ -119,6 +121,29 @@ def _write(call: Call, transcript: Transcript, done: Replayed) -> None:
         Turn.objects.filter(pk__in=[turn.pk for turn in existing.values()]).delete()
     Turn.objects.bulk_update(changed, FIELDS, batch_size=500)
     Turn.objects.bulk_create(fresh, batch_size=500)
+
+
+def _searchable(pieces: Sequence[Piece]) -> dict[int, str]:
+    """Return what of each turn may be searched for."""
+    from callcenter.privacy.services.levels import search_level
+    from callcenter.privacy.services.seeing import searchable
+
+    rows = []
+    for index, piece in enumerate(pieces):
+        start, end = piece.span()
+        words = [[w.text, w.start_ms, w.end_ms] for w in piece.words]
+        rows.append(
+            Turn(
+                index=index,
+                party=piece.party,
+                channel=max(piece.channel, 0),
+                start_ms=start,
+                end_ms=end,
+                text=piece.text,
+                words=words,
+            )  # fmt: skip
+        )
+    return searchable(rows, search_level())
 
 
 def review_of(piece: Piece, reviews: Iterable[Review]) -> Review | None:

@@ -62,6 +62,7 @@ INSTALLED_APPS = [
     "callcenter.insights.intents",
     "callcenter.insights.notifications",
     "callcenter.review",
+    "callcenter.privacy",
     "callcenter.learning",
     "callcenter.dashboards",
     "callcenter.api",
@@ -166,6 +167,10 @@ CELERY = {
             "schedule": ENV.SWEEP_SECONDS,
             "options": {"expires": 60},
         },
+        "sweep-rule-jobs": {"task": "insights.sweep", "schedule": ENV.SWEEP_SECONDS, "options": {"expires": 60}},
+        # Every hour's rates are looked at six times, so the minute does not matter.
+        "find-surges": {"task": "insights.surges", "schedule": 3600.0, "options": {"expires": 1800}},
+        "sweep-privacy": {"task": "privacy.sweep", "schedule": ENV.SWEEP_SECONDS, "options": {"expires": 60}},
         "poll-ingest-folder": {
             "task": "calls.poll_folder",
             "schedule": ENV.INGEST_POLL_SECONDS,

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -78,12 +78,28 @@ class Env(BaseSettings):
     LEARNING_MAX_ATTEMPTS: int = Field(default=4, ge=1)
     LEARNING_SILENCE_SECONDS: int = Field(default=120, ge=20)
 
+    REDACTION_KEY: str = ""
+    REDACTION_KEEP_ORIGINAL: bool = False
+
     EMAIL_URL: str = ""
     NOTIFY_URLS: str = ""
     NOTIFY_ALLOW_PRIVATE: bool = False
     NOTIFY_MAX_ATTEMPTS: int = Field(default=6, ge=1)
     SITE_URL: str = Field(default="", pattern=r"^(https?://[^\s/]+.*)?$")
     METRICS_TOKEN: str = ""
+
+    @field_validator("REDACTION_KEEP_ORIGINAL")
+    @classmethod
+    def _has_key(cls, keep: bool, info: ValidationInfo) -> bool:
+        """Refuse to keep originals without a key that can encrypt them."""
+        if keep:
+            from cryptography.fernet import Fernet
+
+            try:
+                Fernet(str(info.data.get("REDACTION_KEY", "")).encode())
+            except ValueError as error:
+                raise ValueError("needs REDACTION_KEY, a Fernet key (32 bytes, url-safe base64)") from error
+        return keep
 
     @field_validator("LEARNING_CONFIG", "LEARNING_GATE")
     @classmethod

@@ -81,7 +81,7 @@ def make_call(team: Team, agent: User | None, text: str, number: int) -> Call:
     words = [[w, 1000 + 400 * i, 1300 + 400 * i, 0.9] for i, w in enumerate(text.split())]
     Turn.objects.create(
         transcript=transcript, call=call, index=0, party="customer", speaker="1", start_ms=1000,
-        end_ms=words[-1][2], text=text, words=words,
+        end_ms=words[-1][2], text=text, searchable=text, words=words,
     )  # fmt: skip
     call.transcript = transcript
     call.save()
