@@ -135,9 +135,11 @@ def _find_examples() -> dict[str, list[str]]:
     from analytics.redaction import scrub
     from callcenter.learning.services.privacy import allowed
 
-    start, end = OuterRef("start_ms"), OuterRef("end_ms")
-    turns = Turn.objects.filter(transcript=OuterRef("call__transcript"), start_ms__lt=end, end_ms__gt=start)
-    best = turns.order_by((Least(F("end_ms"), end) - Greatest(F("start_ms"), start)).desc())
+    turns = Turn.objects.filter(
+        transcript=OuterRef("call__transcript"), start_ms__lt=OuterRef("end_ms"), end_ms__gt=OuterRef("start_ms")
+    )
+    shared = Least(F("end_ms"), OuterRef("end_ms")) - Greatest(F("start_ms"), OuterRef("start_ms"))
+    best = turns.annotate(shared=shared).order_by("-shared")
     labels = (
         CallLabel.objects.filter(withdrawn_at=None, start_ms__isnull=False, call__in=allowed(Call.objects.all()))
         .exclude(name=UNKNOWN)
