@@ -22,7 +22,9 @@ def understand_call(*, call: Call) -> Insight:
     """Compute and store insight and alerts of the call's current transcript, then load the warehouse."""
     from analytics.nlu import understand
 
-    document = understand(current_document(call), config())
+    settled = config()
+    document: dict[str, Any] = {**understand(current_document(call), settled)}
+    document["taxonomy_version"] = settled["taxonomy_version"]
     insight = store_insight(call=call, document=document)
     load_into_warehouse(call)
     return insight
@@ -30,17 +32,19 @@ def understand_call(*, call: Call) -> Insight:
 
 def config() -> dict[str, Any]:
     """Return the configuration that understanding works with: taxonomy and rules as they stand in the database."""
+    from callcenter.insights.intents import taxonomy
+    from callcenter.insights.intents.labels import spoken_examples
+
     document: dict[str, Any] = {
         "models_dir": str(settings.MODELS_DIR),
         "cache_dir": str(settings.VAR_DIR / "nlu"),
         "sentiment_model": settings.ENV.SENTIMENT_MODEL,
         "intent_model": settings.ENV.INTENT_MODEL,
     }
-    intents = list(Intent.objects.filter(enabled=True))
-    if intents:
-        document["intents"] = [
-            {"name": i.name, "label": i.label, "description": i.description, "examples": i.examples} for i in intents
-        ]
+    version = taxonomy.current()
+    document["taxonomy_version"] = version.number
+    if version.content:
+        document["intents"] = taxonomy.for_engine(version.content, spoken_examples())
     rules = list(Rule.objects.filter(enabled=True))
     if Rule.objects.exists():
         document["rules"] = [{**r.definition, "key": r.key, "version": r.version} for r in rules]
@@ -49,9 +53,13 @@ def config() -> dict[str, Any]:
 
 def store_insight(*, call: Call, document: dict[str, Any]) -> Insight:
     """Replace the call's insight and alerts by those of the document, keeping what people decided on alerts."""
+    from callcenter.insights.intents import jobs
+
     sentiment = document["sentiment"]
     with transaction.atomic():
         Call.objects.select_for_update().get(pk=call.pk)
+        # What a person said a call was about wins over what was read.
+        document = jobs.stored(call, document)
         transcript = Transcript.objects.get(pk=str(call.transcript_id))
         insight, _ = Insight.objects.update_or_create(
             call=call,
