@@ -25,6 +25,9 @@ from analytics.nlu.text import FUNCTION_WORDS, NEGATIONS, Stream, normalise
 
 GAP_WORDS = 3
 MAX_PAUSE_MS = 6_000
+#: How many steps one phrase may take through one party's words; a phrase of many gaps over words said again and again
+#: would take longer than anybody waits, and is then simply not found further on.
+MAX_STEPS = 60_000
 NEAR_TOKEN = 0.8
 NEAR_MIN_LETTERS = 5
 _NUMBERS = frozenset(
@@ -185,8 +188,12 @@ class _Walk:
         self.elements, self.tokens, self.hi, self.budget = phrase.elements, stream.tokens, hi, budget
         self.similar, self.loose = similar, loose
         self.best: tuple[float, int] | None = None
+        self.steps = 0
 
     def go(self, i: int, j: int, cost: float, last: int) -> None:
+        self.steps += 1
+        if self.steps > MAX_STEPS:
+            return
         if cost > self.budget + 1e-9 or (self.best is not None and cost >= self.best[0]):
             return
         if i == len(self.elements):
@@ -251,12 +258,14 @@ def find(
     fuzzy = similar if near > 0 and phrase.may_be_near else None
     budget = (1 - near) * phrase.weight if fuzzy is not None else 0.0
     hits: list[Hit] = []
-    free = lo
+    free, steps = lo, 0
     for start, i, cost in _starts(phrase, stream, fuzzy):
         if start < free or start >= end or cost > budget + 1e-9:
             continue
         walk = _Walk(phrase, stream, end, budget, fuzzy, loose=loose)
+        walk.steps = steps
         walk.go(i, start, cost, -1)
+        steps = walk.steps
         if walk.best is not None:
             spent, stop = walk.best
             hits.append(Hit(phrase, start, stop, round(1 - spent / phrase.weight, 4) if spent else 1.0))

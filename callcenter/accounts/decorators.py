@@ -18,6 +18,8 @@ View = Callable[..., HttpResponseBase]
 READERS = (Role.AGENT, Role.SUPERVISOR, Role.COMPLIANCE)
 #: Who may change how a call is understood, and triage its alerts.
 SUPERVISORS = (Role.SUPERVISOR,)
+#: Who may judge how well alerts work.
+REVIEWERS = (Role.SUPERVISOR, Role.COMPLIANCE)
 #: Who may correct what was heard: agents in their own calls, supervisors in those of their teams.
 EDITORS = (Role.AGENT, Role.SUPERVISOR)
 #: Who may look at uploads.

@@ -82,7 +82,33 @@ class AlertOut(Schema):
     listen_first: bool
     rule_key: str
     rule_version: str
+    assigned_to: str | None
+    dismiss_kind: str
+    dismiss_reason: str
+    handled_at: datetime | None
     created_at: datetime
+
+
+class AlertEventOut(Schema):
+    """One entry of an alert's history; a comment is one of kind `comment`."""
+
+    kind: str
+    text: str
+    person: str | None
+    by: str | None
+    at: datetime
+
+
+class AlertDetail(AlertOut):
+    events: list[AlertEventOut]
+
+
+class Assignment(Schema):
+    username: Text = ""
+
+
+class CommentIn(Schema):
+    text: Text
 
 
 class AlertPage(Schema):
@@ -91,7 +117,10 @@ class AlertPage(Schema):
 
 
 class Dismissal(Schema):
+    """`kind` is one of wrong, handled, irrelevant, duplicate, test; only `wrong` counts against the rule."""
+
     reason: Text
+    kind: Text = "wrong"
 
 
 class RunOut(Schema):

@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date
 
 from analytics.warehouse.measures import NEGATIVE_AT_MOST, POSITIVE_AT_LEAST
+from callcenter.accounts.models import User
 from callcenter.calls.models import Call, CallQuerySet
 from callcenter.insights.models import Alert, Category
 from callcenter.pipeline.models import Run
@@ -134,8 +135,8 @@ class CallQuery:
         query = urlencode({**self.params(**own), **extra})
         return f"{path}?{query}" if query else path
 
-    def apply(self, calls: CallQuerySet) -> CallQuerySet:
-        """Narrow the calls by everything except the search text."""
+    def apply(self, calls: CallQuerySet, *, user: User) -> CallQuerySet:
+        """Narrow the calls by everything except the search text; alerts that this user may not see do not count."""
         where = Q()
         for name, value in (
             ("team_id", self.team),
@@ -160,7 +161,7 @@ class CallQuery:
                 "neutral": Q(insight__sentiment__gt=NEGATIVE_AT_MOST, insight__sentiment__lt=POSITIVE_AT_LEAST),
             }[self.mood]
         if self.category or self.alerts:
-            alerts = Alert.objects.filter(call=OuterRef("pk"))
+            alerts = Alert.objects.filter(call=OuterRef("pk")).permitted_to(user)
             if self.category:
                 alerts = alerts.filter(category=self.category)
             if self.alerts == "open":

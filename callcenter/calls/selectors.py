@@ -17,7 +17,7 @@ from callcenter.accounts.models import Role, Team, User
 from callcenter.calls.filters import CallQuery
 from callcenter.calls.models import Call, CallQuerySet, Queue, Turn
 from callcenter.core.paging import Key, Page, paginate, parse_id, parse_time
-from callcenter.insights.models import Intent
+from callcenter.insights.models import RESTRICTED, Intent
 from callcenter.pipeline.models import Run
 
 COUNT_LIMIT = 10_000
@@ -58,14 +58,20 @@ class CallsPage:
         return self.count > COUNT_LIMIT
 
 
+def open_alerts_of(user: User) -> Q:
+    """Return which of a call's alerts count as open for this user."""
+    seen = Q() if user.sees_restricted_alerts else ~Q(alerts__category__in=RESTRICTED)
+    return Q(alerts__status="open") & seen
+
+
 def search_query(text: str) -> SearchQuery:
     """Return the full-text query that people type: words, "phrases", or, -not."""
     return SearchQuery(text, search_type="websearch", config="english")
 
 
-def matching(calls: CallQuerySet, query: CallQuery) -> CallQuerySet:
+def matching(calls: CallQuerySet, query: CallQuery, *, user: User) -> CallQuerySet:
     """Return the calls that meet the whole filter, the search text included."""
-    calls = query.apply(calls)
+    calls = query.apply(calls, user=user)
     if query.q:
         turns = Turn.objects.filter(
             call=OuterRef("pk"), transcript=OuterRef("transcript_id"), search=search_query(query.q)
@@ -79,7 +85,7 @@ def calls_page(
     user: User, query: CallQuery, *, sort: str = "newest", after: str = "", before: str = "", size: int = 25
 ) -> CallsPage:
     """Return one page of the calls that this user may see and asked for."""
-    calls = matching(Call.objects.visible_to(user), query)
+    calls = matching(Call.objects.visible_to(user), query, user=user)
     newest_run = Run.objects.filter(call=OuterRef("pk")).order_by("-created_at")
     rows = (
         calls.select_related("recording", "team", "agent", "queue", "insight", "transcript")
@@ -87,7 +93,7 @@ def calls_page(
             run_state=Subquery(newest_run.values("state")[:1], output_field=CharField()),
             run_error=Subquery(newest_run.values("error_message")[:1], output_field=CharField()),
             run_progress=Subquery(newest_run.values("progress")[:1], output_field=FloatField()),
-            open_alerts=Count("alerts", filter=Q(alerts__status="open"), distinct=True),
+            open_alerts=Count("alerts", filter=open_alerts_of(user), distinct=True),
             sort_sentiment=Coalesce(F("insight__sentiment"), Value(2.0)),
             sort_probability=Coalesce(F("transcript__mean_probability"), Value(2.0)),
         )

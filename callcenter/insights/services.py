@@ -1,4 +1,4 @@
-"""Understanding a call: transcript in, insight and alerts stored, warehouse loaded; and the triage of alerts."""
+"""Understanding a call: transcript in, insight and alerts stored, warehouse loaded."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
-from callcenter.accounts.models import User
 from callcenter.calls.models import Call, Transcript
 from callcenter.calls.services.transcripts import current_document
-from callcenter.core import audit
-from callcenter.core.errors import CallcenterError
-from callcenter.insights.models import Alert, Insight, Intent, Rule
+from callcenter.insights import events
+from callcenter.insights.models import Alert, Insight, Intent, Rule, RuleVersion
 from callcenter.insights.warehouse_doc import load_into_warehouse
+
+#: What an alert row takes over from the document of understanding.
+ALERT_FIELDS = (
+    "category", "severity", "rule_key", "rule_version", "party", "start_ms", "end_ms", "turn_index", "quote",
+    "word_ids", "transcription_confidence", "components", "score", "listen_first",
+)  # fmt: skip
 
 
 def understand_call(*, call: Call) -> Insight:
@@ -47,8 +50,13 @@ def config() -> dict[str, Any]:
         document["intents"] = taxonomy.for_engine(version.content, spoken_examples())
     rules = list(Rule.objects.filter(enabled=True))
     if Rule.objects.exists():
-        document["rules"] = [{**r.definition, "key": r.key, "version": r.version} for r in rules]
+        document["rules"] = [rule_document(r) for r in rules]
     return document
+
+
+def rule_document(rule: Rule) -> dict[str, Any]:
+    """Return a rule as the engine reads it. Whether it is on, the row says, not the text."""
+    return {**rule.definition, "key": rule.key, "version": rule.version, "enabled": True}
 
 
 def store_insight(*, call: Call, document: dict[str, Any]) -> Insight:
@@ -71,29 +79,21 @@ def store_insight(*, call: Call, document: dict[str, Any]) -> Insight:
                 "sentiment": sentiment["score"],
                 "sentiment_customer": sentiment["customer"],
                 "sentiment_agent": sentiment["agent"],
-                "document": document,
+                # Alerts have rows of their own, which people and changed rules move on.
+                "document": {name: value for name, value in document.items() if name != "alerts"},
             },
         )
-        kept = set()
+        kept, raised = set(), []
         for raw in document["alerts"]:
-            identity = _identity(raw)
+            identity = identity_of(raw)
             kept.add(identity)
-            Alert.objects.update_or_create(call=call, identity=identity, defaults=_alert_values(raw))
-        # A person's decision outlives the rule that caused it; an alert that nobody touched does not.
-        call.alerts.filter(status=Alert.Status.OPEN).exclude(identity__in=kept).delete()
+            alert, new = Alert.objects.update_or_create(call=call, identity=identity, defaults=alert_values(raw))
+            if new:
+                raised.append(alert.pk)
+        # What a person has done with an alert outlives the rule that caused it; an alert that nobody touched does not.
+        call.alerts.filter(status=Alert.Status.OPEN, touched=False).exclude(identity__in=kept).delete()
+        events.after_commit(raised)
     return insight
-
-
-def acknowledge(*, alert: Alert, by: User) -> Alert:
-    """Mark an open alert as seen and taken on."""
-    return _decide(alert, by, Alert.Status.ACKNOWLEDGED, "")
-
-
-def dismiss(*, alert: Alert, by: User, reason: str) -> Alert:
-    """Mark an alert as wrong or irrelevant. Raises CallcenterError without a reason: the reasons measure the rule."""
-    if not reason.strip():
-        raise CallcenterError("Say why this alert is dismissed.", code="reason_missing")
-    return _decide(alert, by, Alert.Status.DISMISSED, reason.strip()[:300])
 
 
 def seed_defaults() -> tuple[int, int]:
@@ -127,31 +127,21 @@ def seed_defaults() -> tuple[int, int]:
     with transaction.atomic():
         added_intents = 0 if Intent.objects.exists() else len(Intent.objects.bulk_create(intents))
         added_rules = 0 if Rule.objects.exists() else len(Rule.objects.bulk_create(rules))
+        if added_rules:
+            RuleVersion.objects.bulk_create(
+                RuleVersion(rule=rule, version=rule.version, definition=rule.definition, note="Came with the house.")
+                for rule in rules
+            )
     return added_intents, added_rules
 
 
-def _decide(alert: Alert, by: User, status: str, reason: str) -> Alert:
-    with transaction.atomic():
-        alert = Alert.objects.select_for_update().get(pk=alert.pk)
-        before = alert.status
-        alert.status = status
-        alert.handled_by = by
-        alert.handled_at = timezone.now()
-        alert.dismiss_reason = reason
-        alert.save(update_fields=["status", "handled_by", "handled_at", "dismiss_reason"])
-        audit.record(f"alert.{status}", alert, user=by, before=before)
-        # Robust: the decision stands, whatever the warehouse's server does; a rebuild brings it up to date.
-        transaction.on_commit(lambda: load_into_warehouse(alert.call), robust=True)
-    return alert
-
-
-def _identity(raw: dict[str, Any]) -> str:
+def identity_of(raw: dict[str, Any]) -> str:
     """Return what makes an alert the same one after re-understanding: category, rule, party and ten-second place."""
     text = f"{raw['category']}|{raw['rule_key']}|{raw['party']}|{raw['start_ms'] // 10_000}"
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _alert_values(raw: dict[str, Any]) -> dict[str, Any]:
+def alert_values(raw: dict[str, Any]) -> dict[str, Any]:
     return {
         "category": raw["category"],
         "severity": raw["severity"],
@@ -167,4 +157,15 @@ def _alert_values(raw: dict[str, Any]) -> dict[str, Any]:
         "components": raw.get("components", []),
         "score": raw.get("score", 0.0),
         "listen_first": raw.get("listen_first", False),
+    }
+
+
+def alert_document(alert: Alert) -> dict[str, Any]:
+    """Return an alert as the document of understanding writes it, with what people decided since."""
+    names = [name for name in ALERT_FIELDS if name != "turn_index"]
+    return {
+        "id": str(alert.pk),
+        **{n: getattr(alert, n) for n in names},
+        "turn": alert.turn_index,
+        "status": alert.status,
     }

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
 from django.contrib import messages
 from django.db.models import Case, Count, IntegerField, Value, When
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
-from callcenter.accounts.decorators import READERS, SUPERVISORS, person, roles_required
+from callcenter.accounts.decorators import READERS, REVIEWERS, SUPERVISORS, person, roles_required
 from callcenter.accounts.models import User
 from callcenter.calls.filters import CallQuery
 from callcenter.calls.models import Call, CallQuerySet
-from callcenter.calls.selectors import choices
+from callcenter.calls.selectors import choices, intent_labels
+from callcenter.core import audit
 from callcenter.core.errors import CallcenterError
 from callcenter.core.paging import Key, paginate, parse_id, parse_time
-from callcenter.insights import services
-from callcenter.insights.models import Alert, Category, Severity
+from callcenter.insights import surges, triage
+from callcenter.insights.models import RESTRICTED, Alert, Category, Rule, Severity, Surge
 
+ASSIGNED = (("", "Anybody"), ("me", "Me"), ("nobody", "Nobody"))
+SURGES_SHOWN = timedelta(days=2)
 STATUSES = (("open", "Open"), ("acknowledged", "Acknowledged"), ("dismissed", "Dismissed"), ("all", "All"))
+#: What cannot wait comes before everything else, whatever its severity.
 RANK = Case(
+    When(category__in=RESTRICTED, then=Value(9)),
     *[When(severity=key, then=Value(rank)) for rank, key in enumerate(("low", "medium", "high", "critical"))],
     default=Value(0),
     output_field=IntegerField(),
@@ -46,19 +56,25 @@ def alert_list(request: HttpRequest) -> HttpResponse:
     status = status if status in dict(STATUSES) else "open"
     severity = request.GET.get("severity", "")
     severity = severity if severity in Severity.values else ""
+    assigned = request.GET.get("assigned", "")
+    rule_key = request.GET.get("rule", "").replace("\x00", "")[:80]
     sort = request.GET.get("sort", "severity")
     sort = sort if sort in SORTS else "severity"
     calls = _calls(query, user)
-    alerts = Alert.objects.filter(call__in=calls)
+    alerts = Alert.objects.filter(call__in=calls).permitted_to(user)
     if query.category:
         alerts = alerts.filter(category=query.category)
     if severity:
         alerts = alerts.filter(severity=severity)
+    if rule_key:
+        alerts = alerts.filter(rule_key=rule_key)
+    if assigned in ("me", "nobody"):
+        alerts = alerts.filter(assigned_to=user if assigned == "me" else None)
     counts = {row["status"]: row["count"] for row in alerts.order_by().values("status").annotate(count=Count("pk"))}
     counts["all"] = sum(counts.values())
     shown = alerts if status == "all" else alerts.filter(status=status)
     page = paginate(
-        shown.annotate(rank=RANK).select_related("call__agent", "call__team", "handled_by"),
+        shown.annotate(rank=RANK).select_related("call__agent", "call__team", "handled_by", "assigned_to"),
         SORTS[sort][1],
         after=request.GET.get("after", ""),
         before=request.GET.get("before", ""),
@@ -78,52 +94,166 @@ def alert_list(request: HttpRequest) -> HttpResponse:
         "categories": Category.choices,
         "severities": Severity.choices,
         "may_triage": user.has_role(*SUPERVISORS),
-        "narrowed": bool(query.params() or severity),
+        "narrowed": bool(query.params() or severity or assigned or rule_key),
+        "assigned": assigned,
+        "assignments": ASSIGNED,
+        "rule_key": rule_key,
+        "immediate": Alert.objects.visible_to(user).open().filter(category__in=RESTRICTED).count(),
+        "surges": surges_shown(user),
+        "dismiss_kinds": Alert.DismissKind.choices,
     }
     return render(request, "insights/alerts.html", context)
 
 
 def _calls(query: CallQuery, user: User) -> CallQuerySet:
-    return replace(query, category="", alerts="").apply(Call.objects.visible_to(user))
+    return replace(query, category="", alerts="").apply(Call.objects.visible_to(user), user=user)
+
+
+def surges_shown(user: User) -> list[Surge]:
+    """Return the surges of the last days that nobody has looked at yet, with the words for what surged."""
+    since = timezone.now() - SURGES_SHOWN
+    found = list(
+        Surge.objects.visible_to(user).filter(acknowledged_at=None, hour_at__gte=since).select_related("team")[:10]
+    )
+    labels = {"negative": {}, "intent": intent_labels(), "alert": dict(Category.choices)}
+    for surge in found:
+        name = labels[surge.kind].get(surge.key) or surge.key.replace("_", " ").capitalize()
+        surge.label = f"{surge.get_kind_display()}: {name}" if surge.key else surge.get_kind_display()
+    return found
+
+
+@require_safe
+@roles_required(*READERS)
+def alert_page(request: HttpRequest, alert_id: uuid.UUID) -> HttpResponse:
+    """Show one alert: what was said, why it was raised, what people did with it."""
+    user = person(request)
+    found = Alert.objects.visible_to(user).select_related(
+        "call__agent", "call__team", "call__queue", "call__recording", "handled_by", "assigned_to"
+    )
+    alert = get_object_or_404(found, pk=alert_id)
+    audit.record("alert.view", alert, request=request)
+    return render(request, "insights/alert.html", _alert_context(user, alert))
+
+
+def _alert_context(user: User, alert: Alert, problem: str = "") -> dict[str, Any]:
+    may_triage = user.has_role(*SUPERVISORS)
+    rule = Rule.objects.filter(key=alert.rule_key).first()
+    return {
+        "alert": alert,
+        "call": alert.call,
+        "may_triage": may_triage,
+        "may_edit_rules": may_triage and rule is not None,
+        "rule": rule,
+        "history": alert.events.select_related("created_by", "person"),
+        "assignees": triage.assignees(alert) if may_triage else [],
+        "problem": problem,
+    }
 
 
 @require_POST
 @roles_required(*SUPERVISORS)
 def acknowledge(request: HttpRequest, alert_id: uuid.UUID) -> HttpResponse:
     """Take an alert on."""
-    alert = get_object_or_404(Alert.objects.visible_to(person(request)), pk=alert_id)
-    return _decided(request, services.acknowledge(alert=alert, by=person(request)))
+    return _act(request, alert_id, lambda alert: triage.acknowledge(alert=alert, by=person(request)))
 
 
 @require_POST
 @roles_required(*SUPERVISORS)
 def dismiss(request: HttpRequest, alert_id: uuid.UUID) -> HttpResponse:
     """Set an alert aside; the reason is asked for, since it measures the rule."""
-    alert = get_object_or_404(Alert.objects.visible_to(person(request)), pk=alert_id)
+    reason, kind = request.POST.get("reason", "").replace("\x00", ""), request.POST.get("kind", "wrong")
+    return _act(
+        request, alert_id, lambda alert: triage.dismiss(alert=alert, by=person(request), reason=reason, kind=kind)
+    )
+
+
+@require_POST
+@roles_required(*SUPERVISORS)
+def reopen(request: HttpRequest, alert_id: uuid.UUID) -> HttpResponse:
+    """Take a decision back."""
+    return _act(request, alert_id, lambda alert: triage.reopen(alert=alert, by=person(request)))
+
+
+@require_POST
+@roles_required(*SUPERVISORS)
+def assign(request: HttpRequest, alert_id: uuid.UUID) -> HttpResponse:
+    """Give an alert to somebody who may see it, or to nobody."""
+    chosen = request.POST.get("to", "")
+    to = User.objects.filter(pk=int(chosen)).first() if chosen.isdecimal() and len(chosen) < 11 else None
+    return _act(request, alert_id, lambda alert: triage.assign(alert=alert, by=person(request), to=to))
+
+
+@require_POST
+@roles_required(*SUPERVISORS)
+def comment(request: HttpRequest, alert_id: uuid.UUID) -> HttpResponse:
+    """Add a remark to the alert's thread."""
+    text = request.POST.get("text", "")
+    return _act(request, alert_id, lambda alert: triage.comment(alert=alert, by=person(request), text=text).alert)
+
+
+@require_POST
+@roles_required(*SUPERVISORS)
+def bulk(request: HttpRequest) -> HttpResponse:
+    """Decide several alerts at once; those that need a decision of their own are left and counted."""
+    ids = []
+    for text in request.POST.getlist("alert")[: triage.MAX_BULK]:
+        with contextlib.suppress(ValueError):
+            ids.append(uuid.UUID(text))
+    if not ids:
+        messages.warning(request, "No alert was selected.")
+        return _back(request, None)
+    action = request.POST.get("action", "")
     try:
-        alert = services.dismiss(alert=alert, by=person(request), reason=request.POST.get("reason", ""))
+        decided, single = triage.bulk(
+            ids=ids,
+            by=person(request),
+            action=action,
+            reason=request.POST.get("reason", "").replace("\x00", ""),
+            kind=request.POST.get("kind", ""),
+        )
     except CallcenterError as error:
-        if request.headers.get("HX-Request"):
-            return _row(request, alert, problem=error.message)
         messages.error(request, error.message)
-        return _back(request, alert)
-    return _decided(request, alert)
+        return _back(request, None)
+    done = "acknowledged" if action == "acknowledge" else "dismissed"
+    messages.success(request, f"{decided} {'alert' if decided == 1 else 'alerts'} {done}.")
+    if single:
+        what = "alert on self-harm or threats is" if single == 1 else "alerts on self-harm or threats are"
+        messages.warning(request, f"{single} {what} left: each needs a decision of its own.")
+    return _back(request, None)
 
 
-def _decided(request: HttpRequest, alert: Alert) -> HttpResponse:
+@require_POST
+@roles_required(*REVIEWERS)
+def acknowledge_surge(request: HttpRequest, surge_id: int) -> HttpResponse:
+    """Say that somebody has looked at a surge."""
+    surge = get_object_or_404(Surge.objects.visible_to(person(request)), pk=surge_id)
+    surges.acknowledge(surge=surge, by=person(request))
+    return _back(request, None)
+
+
+def _act(request: HttpRequest, alert_id: uuid.UUID, act: Callable[[Alert], Alert]) -> HttpResponse:
+    """Do one thing with a visible alert, and answer with its part of the page or with the page it came from."""
+    user = person(request)
+    alert = get_object_or_404(Alert.objects.visible_to(user), pk=alert_id)
+    try:
+        act(alert)
+        problem = ""
+    except CallcenterError as error:
+        problem = error.message
+    alert = Alert.objects.select_related("call", "handled_by", "assigned_to").get(pk=alert.pk)
     if request.headers.get("HX-Request"):
-        return _row(request, alert)
-    messages.success(request, f"The alert is {alert.get_status_display().lower()}.")
+        if request.POST.get("part") == "desk":
+            return render(request, "insights/_desk.html", _alert_context(user, alert, problem))
+        return render(request, "insights/_triage.html", {"alert": alert, "may_triage": True, "problem": problem})
+    if problem:
+        messages.error(request, problem)
+    else:
+        messages.success(request, f"The alert is {alert.get_status_display().lower()}.")
     return _back(request, alert)
 
 
-def _row(request: HttpRequest, alert: Alert, problem: str = "") -> HttpResponse:
-    context = {"alert": alert, "may_triage": True, "problem": problem}
-    return render(request, "insights/_triage.html", context)
-
-
-def _back(request: HttpRequest, alert: Alert) -> HttpResponse:
+def _back(request: HttpRequest, alert: Alert | None) -> HttpResponse:
     target = request.POST.get("next", "")
     if target and url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}):
         return redirect(target)
-    return redirect(alert.call)
+    return redirect(alert.call) if alert is not None else redirect("insights:alerts")

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from django.contrib.postgres.search import SearchQuery
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from ninja import Query, Router, Schema, Status
@@ -18,10 +18,13 @@ from callcenter.api import subtitles
 from callcenter.api.paging import page
 from callcenter.api.schemas import CallPage, CallSummary, Problem, RunOut, Text
 from callcenter.calls.models import Call, Turn
+from callcenter.calls.selectors import open_alerts_of
 from callcenter.calls.services.parties import swap_parties
 from callcenter.calls.services.transcripts import current_document
 from callcenter.core import audit
 from callcenter.core.errors import CallcenterError
+from callcenter.insights.models import Alert
+from callcenter.insights.services import alert_document
 from callcenter.pipeline import services as pipeline
 from callcenter.pipeline.models import Run
 
@@ -48,7 +51,7 @@ class CallQuery(Schema):
 @router.get("", response={200: CallPage, 422: Problem})
 def list_calls(request: HttpRequest, filters: Query[CallQuery]) -> CallPage:
     """Return the visible calls, newest first."""
-    calls = _described(Call.objects.visible_to(_user(request)))
+    calls = _described(Call.objects.visible_to(_user(request)), _user(request))
     exact = {
         "team__slug": filters.team,
         "queue__name": filters.queue,
@@ -71,7 +74,8 @@ def list_calls(request: HttpRequest, filters: Query[CallQuery]) -> CallPage:
 @router.get("/{uuid:call_id}", response={200: CallSummary, 404: Problem})
 def get_call(request: HttpRequest, call_id: UUID) -> CallSummary:
     """Return one call."""
-    call = get_object_or_404(_described(Call.objects.visible_to(_user(request))), pk=call_id)
+    user = _user(request)
+    call = get_object_or_404(_described(Call.objects.visible_to(user), user), pk=call_id)
     audit.record("call.view", call, request=request, door="api")
     return _summary(call)
 
@@ -110,10 +114,12 @@ def get_insight(request: HttpRequest, call_id: UUID) -> dict[str, Any]:
     call = get_object_or_404(Call.objects.visible_to(_user(request)).select_related("insight"), pk=call_id)
     audit.record("call.view_insight", call, request=request, door="api")
     insight = getattr(call, "insight", None)
+    alerts = Alert.objects.filter(call=call).permitted_to(_user(request)).order_by("start_ms", "rule_key")
     return {
         "call_id": str(call.pk),
         "understood": insight is not None,
         **(insight.document if insight else {}),
+        "alerts": [alert_document(alert) for alert in alerts],
     }
 
 
@@ -150,10 +156,10 @@ def _document(request: HttpRequest, call_id: UUID) -> dict[str, Any]:
     return current_document(call)
 
 
-def _described(calls: QuerySet[Call]) -> QuerySet[Call]:
+def _described(calls: QuerySet[Call], user: User) -> QuerySet[Call]:
     newest = Run.objects.filter(call=OuterRef("pk")).order_by("-created_at").values("state")[:1]
     return calls.select_related("recording", "team", "queue", "agent", "insight").annotate(
-        run_state=Subquery(newest), open_alerts=Count("alerts", filter=Q(alerts__status="open"))
+        run_state=Subquery(newest), open_alerts=Count("alerts", filter=open_alerts_of(user))
     )
 
 

@@ -7,13 +7,14 @@ from typing import Any
 from django import template
 from django.urls import NoReverseMatch, reverse
 
-from callcenter.accounts.decorators import READERS, SUPERVISORS
+from callcenter.accounts.decorators import READERS, REVIEWERS, SUPERVISORS
 
 register = template.Library()
 #: Key (what a page passes as `here`), words, address by name, who may open it.
 TABS = (
     ("alerts", "Alerts", "insights:alerts", READERS),
     ("rules", "Rules", "insights:rules", SUPERVISORS),
+    ("quality", "Quality", "insights:quality", REVIEWERS),
     ("intents", "Intents", "intents:list", SUPERVISORS),
     ("notifications", "Notifications", "notifications:list", SUPERVISORS),
 )

@@ -1,0 +1,75 @@
+"""A rule tried on stored calls before anybody relies on it: what it would find, in the calls that the reader may see.
+
+Never longer than its time box: the newest calls come first, and the answer says how many were looked at.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from analytics.nlu.rules import compile_rules
+from callcenter.accounts.models import User
+from callcenter.calls.models import Call
+from callcenter.insights import rerule
+from callcenter.insights.models import RESTRICTED
+from callcenter.insights.reading import read_calls
+
+SECONDS = 1.5
+CALLS = 400
+STEP = 10
+EXAMPLES = 8
+
+
+@dataclass(slots=True)
+class Tried:
+    """What a rule found. `hidden` says that there were hits which this reader may not see."""
+
+    calls: int = 0
+    of: int = 0
+    hit_calls: int = 0
+    hits: int = 0
+    seconds: float = 0.0
+    examples: list[dict[str, Any]] = field(default_factory=list)
+    semantic_left_out: bool = False
+    hidden: bool = False
+
+    @property
+    def all_seen(self) -> bool:
+        return self.calls >= self.of
+
+
+def preview(*, definition: dict[str, Any], user: User, seconds: float = SECONDS, limit: int = CALLS) -> Tried:
+    """Try a definition without mistakes on the newest calls of this user, phrases only (no model is loaded here)."""
+    started = time.perf_counter()
+    rules = compile_rules([definition])
+    visible = Call.objects.visible_to(user).filter(transcript__isnull=False)
+    tried = Tried(of=visible.count(), semantic_left_out=any(r.semantic for r in rules))
+    tried.hidden = rules[0].category in RESTRICTED and not user.sees_restricted_alerts
+    ids = list(visible.order_by("-started_at", "-id").values_list("pk", flat=True)[:limit])
+    for chunk in rerule.chunks(ids, STEP):
+        if tried.hidden:
+            break
+        for call in read_calls(chunk):
+            found = rerule.hits(rules, call.text, meaning=False)
+            tried.hits += len(found)
+            tried.hit_calls += bool(found)
+            for raw in found[: max(0, EXAMPLES - len(tried.examples))]:
+                tried.examples.append({"call_id": call.pk, **raw})
+            if time.perf_counter() - started > seconds:
+                break
+        else:
+            tried.calls += len(chunk)
+            continue
+        tried.calls += len(chunk)
+        break
+    _describe(tried.examples)
+    tried.seconds = time.perf_counter() - started
+    return tried
+
+
+def _describe(examples: list[dict[str, Any]]) -> None:
+    calls = Call.objects.select_related("agent", "team").in_bulk([e["call_id"] for e in examples])
+    for example in examples:
+        example["call"] = calls[example["call_id"]]
