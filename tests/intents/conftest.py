@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from callcenter.calls.models import Call
+from callcenter.calls.models import Call, Turn
 from callcenter.insights.models import Intent
 from tests.factories import Story, understood_call
 from tests.nlu.calls import HashingEmbedder
@@ -51,8 +51,20 @@ def small(db: None, settings: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any) -> list[dict[str, Any]]:
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Messages instead of a broker."""
     found: list[dict[str, Any]] = []
     monkeypatch.setattr("callcenter.core.queue.send", lambda task, **kwargs: found.append({"task": task, **kwargs}))
     return found
+
+
+@pytest.fixture(autouse=True)
+def own_store(settings: Any, tmp_path: Any) -> None:
+    settings.STORAGE_URL = f"file://{tmp_path / 'store'}"
+    settings.WHITENOISE_AUTOREFRESH = True
+
+
+def spoken(call: Call) -> tuple[int, int]:
+    """Return where the customer speaks."""
+    turn = Turn.objects.get(call=call, party="customer")
+    return turn.start_ms, turn.end_ms

@@ -171,7 +171,7 @@ def test_relabelling_updates_insight_and_warehouse_and_counts_what_moved(
 
 
 def test_relabelling_goes_on_where_a_killed_worker_left_it(
-    small: Any, cast: Any, sent: Any, monkeypatch: pytest.MonkeyPatch
+    small: Any, cast: Any, sent: Any, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:
     monkeypatch.setattr("callcenter.pipeline.broker.queue_length", lambda _: 0)
     for _ in range(3):
@@ -185,7 +185,8 @@ def test_relabelling_goes_on_where_a_killed_worker_left_it(
     IntentJob.objects.filter(pk=job.pk).update(
         state=State.WORKING, attempt=7, heard_at=timezone.now() - timedelta(minutes=5)
     )
-    assert jobs.sweep() == 1
+    with django_capture_on_commit_callbacks(execute=True):
+        assert jobs.sweep() == 1
     assert sent[-1]["task"] == "intents.work" and sent[-1]["queue"] == "nlu"
     done = finish(job)
     assert (done.state, done.done, done.failures) == (State.DONE, 3, 1)
