@@ -11,6 +11,7 @@ from callcenter.accounts.decorators import OPERATORS, SUPERVISORS
 from callcenter.accounts.models import User
 from callcenter.calls.models import Call, Transcript
 from callcenter.calls.selectors import intent_labels
+from callcenter.insights.intents.panel import labelling
 from callcenter.insights.models import Alert
 from callcenter.learning.selectors import model_of
 from callcenter.pipeline.models import Run
@@ -104,6 +105,7 @@ def build(call: Call, user: User) -> dict[str, Any]:
         "pair_metrics": _pairs(metrics),
         "holds": [_place(h["start_ms"], h["end_ms"], total) for h in metrics.get("holds", []) or []],
         "intents": _intents(document),
+        "labelling": labelling(call, user, turns, document),
         "sentiment": document.get("sentiment", {}),
         "mapping": _mapping(transcript),
         "notes": _notes(call, transcript),
