@@ -7,14 +7,19 @@ from typing import Any
 
 from django.urls import reverse
 
+from analytics.redaction import KINDS
 from callcenter.accounts.decorators import OPERATORS, SUPERVISORS
 from callcenter.accounts.models import User
-from callcenter.calls.models import Call, Transcript
+from callcenter.calls.models import Call, Comment, Transcript
 from callcenter.calls.selectors import intent_labels
 from callcenter.insights.intents.panel import labelling
 from callcenter.insights.models import Alert
 from callcenter.learning.selectors import model_of
 from callcenter.pipeline.models import Run
+from callcenter.privacy.models import Reveal
+from callcenter.privacy.services import show_alerts, text_for, withheld
+from callcenter.privacy.services.levels import LABELS, REVEAL_MINUTES, REVEALABLE, level_for, may_reveal
+from callcenter.privacy.services.seeing import show
 from callcenter.review.access import has_pending
 from callcenter.review.page import panel, shown_turns
 
@@ -82,7 +87,8 @@ def build(call: Call, user: User) -> dict[str, Any]:
     run = call.runs.order_by("-created_at").first()
     insight = getattr(call, "insight", None)
     document: dict[str, Any] = (insight.document if insight else {}) or {}
-    alerts = list(call.alerts.order_by("start_ms", "category"))
+    alerts = list(Alert.objects.filter(call=call).permitted_to(user).order_by("start_ms", "category"))
+    show_alerts(user, alerts)
     transcript = call.transcript
     total = max(call.recording.duration_ms, 1)
     # Until it is understood again, a corrected text is told by its times: turns and words may count differently.
@@ -117,7 +123,32 @@ def build(call: Call, user: User) -> dict[str, Any]:
         "stale": stale,
         "review": panel(call, user),
         "player": _player_data(call, document, alerts, transcript),
+        "comments": comments_for(user, call),
+        "withheld": withheld(call.recording),
+        "privacy": _privacy(call, user),
         "downloads": [(label, f"/api/v1/calls/{call.pk}/transcript{suffix}") for label, suffix in DOWNLOADS],
+    }
+
+
+def comments_for(user: User, call: Call) -> list[Comment]:
+    """Return the comments of a call as this user may read them."""
+    comments = list(call.comments.select_related("author"))
+    for comment in comments:
+        comment.text = text_for(user, call, comment.text)
+    return comments
+
+
+def _privacy(call: Call, user: User) -> dict[str, Any]:
+    """Return what this reader does not see, and for who may look behind it, what is shown now and until when."""
+    level = level_for(user, call)
+    live = Reveal.objects.live().filter(user=user, call=call).first() if may_reveal(user) else None
+    return {
+        "hides": [LABELS[kind].lower() for kind in KINDS if kind in level.hides],
+        "may_reveal": may_reveal(user),
+        "kinds": [(kind, LABELS[kind]) for kind in REVEALABLE],
+        "minutes": REVEAL_MINUTES,
+        "revealed": [LABELS[kind].lower() for kind in REVEALABLE if live and kind in live.kinds],
+        "until": live.expires_at if live else None,
     }
 
 
@@ -137,7 +168,9 @@ def _turns(
         for index in intent.get("turns", []):
             decided.setdefault(index, []).append(labels.get(intent["name"]) or intent["name"].replace("_", " "))
     found = []
-    for shown in shown_turns(call, user):
+    rows = shown_turns(call, user)
+    show([shown.turn for shown in rows], level_for(user, call))
+    for shown in rows:
         turn = shown.turn
         words = [
             WordView(
@@ -150,6 +183,7 @@ def _turns(
                 waiting=number in shown.waiting,
             )
             for number, word in enumerate(turn.words)
+            if word[0]
         ]
         place = _place(turn.start_ms, turn.end_ms, total)
         found.append(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from callcenter.calls.views import audio, batch, call, tus
+from callcenter.calls.views import audio, batch, call, comments, compare, tus
 
 app_name = "calls"
 urlpatterns = [
@@ -15,6 +15,9 @@ urlpatterns = [
     path("calls/<uuid:call_id>/progress", call.progress, name="progress"),
     path("calls/<uuid:call_id>/swap", call.swap, name="swap"),
     path("calls/<uuid:call_id>/reprocess", call.reprocess, name="reprocess"),
+    path("calls/<uuid:call_id>/comments", comments.comments, name="comments"),
+    path("calls/<uuid:call_id>/comments/<int:comment_id>/remove", comments.remove, name="comment_remove"),
+    path("calls/<uuid:call_id>/compare", compare.compare, name="compare"),
     path("batches/", batch.batch_list, name="batches"),
     path("batches/new", batch.batch_new, name="batch_new"),
     path("batches/<uuid:batch_id>/", batch.batch_detail, name="batch"),

@@ -57,7 +57,8 @@ def audio(request: HttpRequest, call_id: uuid.UUID) -> HttpResponseBase:
         playback = ensure_playback(call.recording)
         size = store().size(playback.key)
     except NotPlayable as error:
-        return HttpResponse(error.message, status=410, content_type="text/plain; charset=utf-8")
+        status = 423 if error.code == "withheld" else 410
+        return HttpResponse(error.message, status=status, content_type="text/plain; charset=utf-8")
     except FileNotFoundError:
         return HttpResponse("The audio of this call is no longer stored.", status=410, content_type="text/plain")
     etag = f'"{playback.etag}"'
@@ -105,7 +106,7 @@ def _pieces(key: str, first: int, last: int) -> Iterator[bytes]:
 def peaks(request: HttpRequest, call_id: uuid.UUID) -> HttpResponse:
     """Return the waveform as the decoder measured it: per channel, values from 0 to 100."""
     call = get_object_or_404(Call.objects.visible_to(person(request)).select_related("recording"), pk=call_id)
-    etag = f'"{call.recording.sha256}-peaks"'
+    etag = f'"{call.recording.storage_key.rsplit("/", 1)[-1]}-peaks"'
     if request.headers.get("If-None-Match") == etag:
         return HttpResponse(status=304)
     info = call.recording.info or {}
