@@ -62,6 +62,22 @@ TABLE: dict[str, tuple[str, tuple[Any, ...]]] = {
     "notifications:rotate": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, MAY)),
     "notifications:retry": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, MAY)),
     "notifications:delete": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, MAY)),
+    "intents:list": ("GET", (OUT, NO, NO, IN, IN, NO, NO, IN)),
+    "intents:new": ("GET", (OUT, NO, NO, IN, IN, NO, NO, IN)),
+    "intents:edit": ("GET", (OUT, NO, NO, IN, IN, NO, NO, IN)),
+    "intents:switch": ("POST", (OUT, NO, NO, MAY, MAY, NO, NO, MAY)),
+    # A preview names calls of its author's teams.
+    "intents:change": ("GET", (OUT, NO, NO, IN, GONE, NO, NO, GONE)),
+    "intents:save": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, GONE)),
+    "intents:again": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, GONE)),
+    "intents:history": ("GET", (OUT, NO, NO, IN, IN, NO, NO, IN)),
+    "intents:version": ("GET", (OUT, NO, NO, IN, IN, NO, NO, IN)),
+    "intents:restore": ("POST", (OUT, NO, NO, MAY, MAY, NO, NO, MAY)),
+    "intents:relabel": ("POST", (OUT, NO, NO, MAY, MAY, NO, NO, MAY)),
+    "intents:job": ("GET", (OUT, NO, NO, IN, IN, NO, NO, IN)),
+    "intents:job_cancel": ("POST", (OUT, NO, NO, MAY, MAY, NO, NO, MAY)),
+    "intents:label": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, MAY)),
+    "intents:unlabel": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, MAY)),
     "pipeline:operations": ("GET", (OUT, NO, NO, IN, IN, IN, NO, IN)),
     "pipeline:operations_panel": ("GET", (OUT, NO, NO, IN, IN, IN, NO, IN)),
     "pipeline:retry": ("POST", (OUT, NO, NO, MAY, GONE, MAY, NO, MAY)),
@@ -150,6 +166,7 @@ def world(cast: Any, warehouse: Any) -> dict[str, Any]:
         "term_id": Term.objects.create(text="Northwind", team=cast.team_a, used_at=timezone.now()).pk,
         "token_id": ApiToken.issue(user=cast.agent, name="mine")[0].pk,
         **learned(call),
+        **taxonomy_of(cast),
         **told(cast),
     }
 
@@ -163,6 +180,22 @@ def told(cast: Any) -> dict[str, Any]:
     route, _ = create(by=cast.supervisor, address="https://hooks.example.org/x", **values)
     delivery = Delivery.objects.create(route=route, state="failed", next_at=timezone.now())
     return {"route_id": route.pk, "delivery_id": delivery.pk}
+
+
+def taxonomy_of(cast: Any) -> dict[str, Any]:
+    """A version with one intent, a preview that the supervisor of team A asked for, and a re-labelling."""
+    from callcenter.insights.intents import jobs, taxonomy
+    from tests.factories import IntentFactory
+
+    IntentFactory(name="refund")
+    version = taxonomy.current()
+    edit = {"put": {**version.content[0], "label": "Money back"}}
+    return {
+        "intent_name": "refund",
+        "version_number": version.number,
+        "preview_id": jobs.preview(edit=edit, by=cast.supervisor).pk,
+        "intent_job_id": jobs.relabel(by=cast.supervisor).pk,
+    }
 
 
 def learned(call: Any) -> dict[str, Any]:
@@ -183,6 +216,10 @@ def learned(call: Any) -> dict[str, Any]:
 
 
 ARGUMENTS = {
+    "intents:edit": ["intent_name"], "intents:switch": ["intent_name"], "intents:change": ["preview_id"],
+    "intents:save": ["preview_id"], "intents:again": ["preview_id"], "intents:version": ["version_number"],
+    "intents:restore": ["version_number"], "intents:job": ["intent_job_id"], "intents:job_cancel": ["intent_job_id"],
+    "intents:label": ["call_id"], "intents:unlabel": ["call_id"],
     "calls:detail": ["call_id"], "calls:audio": ["call_id"], "calls:peaks": ["call_id"],
     "calls:progress": ["call_id"], "calls:swap": ["call_id"], "calls:reprocess": ["call_id"],
     "review:turn": ["call_id", "turn", "word"], "review:undo": ["call_id"], "review:done": ["call_id"],
