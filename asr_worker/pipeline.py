@@ -16,6 +16,7 @@ from typing import Any
 
 from asr_worker import assemble as assembly
 from asr_worker import audio, listen
+from asr_worker import voice as voices
 from asr_worker.storage import Store, artefact_key
 from asr_worker.types import (
     AudioInfo,
@@ -320,6 +321,8 @@ def run(
     report.transcript_key = key = _key(audio_key, "assemble", spec)
     info = decode(store, audio_key, report=report)
     tell("decode", 1.0)
+    if spec.voice and info.report.layout != "silent" and (took := voices.ensure(store, audio_key, info.sha256)):
+        report.seconds["voice"] = took
     done = _stored(store, key, Transcript.from_json)
     if done is not None and done.recording == sha_of_key(audio_key):
         tell("assemble", 1.0)

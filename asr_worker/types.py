@@ -72,6 +72,8 @@ class PipelineSpec:
     batch_size: int = 8
     vad: str = "silero"
     hot_words: tuple[str, ...] = ()
+    #: Whether loudness and pitch are measured beside the words; changes no transcript.
+    voice: bool = True
 
     def fingerprint(self, stage: Stage) -> str:
         """Return 16 hex digits over the fields that can change this stage's artefact (and no others)."""

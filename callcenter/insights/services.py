@@ -10,7 +10,7 @@ from django.db import transaction
 
 from callcenter.calls.models import Call, Transcript
 from callcenter.calls.services.transcripts import current_document
-from callcenter.insights import events
+from callcenter.insights import events, voice
 from callcenter.insights.models import Alert, Insight, Intent, Rule, RuleVersion
 from callcenter.insights.warehouse_doc import load_into_warehouse
 
@@ -26,8 +26,10 @@ def understand_call(*, call: Call) -> Insight:
     from analytics.nlu import understand
 
     settled = config()
-    document: dict[str, Any] = {**understand(current_document(call), settled)}
+    transcript = current_document(call)
+    document: dict[str, Any] = {**understand(transcript, settled)}
     document["taxonomy_version"] = settled["taxonomy_version"]
+    voice.add(call=call, transcript=transcript, document=document)
     insight = store_insight(call=call, document=document)
     load_into_warehouse(call)
     return insight

@@ -32,4 +32,5 @@ def spec_for(call: Call) -> PipelineSpec:
         num_speakers=call.num_speakers,
         agent_channel=call.agent_channel,
         hot_words=tuple(terms_for(call.team_id)),
+        voice=env.VOICE_SIGNAL,
     )

@@ -55,6 +55,7 @@ class Env(BaseSettings):
     SPEECH_DIARIZER: str = "auto"
     SENTIMENT_MODEL: str = ""
     INTENT_MODEL: str = ""
+    VOICE_SIGNAL: bool = True
 
     RUN_DEADLINE_SECONDS: int = Field(default=900, ge=5)
     RUN_SILENCE_SECONDS: int = Field(default=60, ge=20)
