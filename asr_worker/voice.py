@@ -127,6 +127,13 @@ def _autocorrelation(frames: np.ndarray, bins: int) -> np.ndarray:
     return fft.irfft(power, _FFT, axis=1)[:, : _FRAME // 2].astype(np.float32)
 
 
+def _readable(store: Store, key: str) -> bool:
+    try:
+        return isinstance(json.loads(store.get_bytes(key))["channels"], list)
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return False
+
+
 def ensure(store: Store, audio_key: str, sha256: str) -> float:
     """Have the tracks of a recording in the store; return the seconds it took, 0.0 where they were there.
 
@@ -135,7 +142,7 @@ def ensure(store: Store, audio_key: str, sha256: str) -> float:
     key = voice_key(sha256)
     began = time.perf_counter()
     try:
-        if store.exists(key):
+        if _readable(store, key):
             return 0.0
         with store.local_path(audio_key) as path:
             document = tracks(path)

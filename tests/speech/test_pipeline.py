@@ -112,7 +112,7 @@ def test_the_second_run_computes_nothing(store: FileStore, put: Callable[..., st
     first, second = pipeline.RunReport(), pipeline.RunReport()
     assert pipeline.run(store, key, SPEC, report=first) == pipeline.run(store, key, SPEC, report=second)
     assert echo.calls == 1
-    assert set(first.seconds) == {"decode", "transcribe", "assemble"}
+    assert set(first.seconds) == {"decode", "voice", "transcribe", "assemble"}
     assert second.seconds == {}
     assert first.transcript_key == second.transcript_key
     assert store.exists(second.audio_info_key)
