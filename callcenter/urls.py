@@ -13,6 +13,7 @@ urlpatterns: list[Any] = [
     path("", include("callcenter.core.urls")),
     path("", include("callcenter.dashboards.urls")),
     path("", include("callcenter.calls.urls")),
+    path("", include("callcenter.calls.exports.urls")),
     path("", include("callcenter.insights.urls")),
     path("", include("callcenter.insights.intents.urls")),
     path("", include("callcenter.insights.notifications.urls")),

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
+from analytics.redaction import Level, redact_document
 from callcenter.calls.models import Call, Transcript
 from callcenter.core.errors import CallcenterError
+from callcenter.privacy.services.seeing import show, spans_of
 
 CURRENT = "current"
 _PLAIN = re.compile(r"[^\w']+")
@@ -75,26 +77,33 @@ def versions(call: Call) -> list[Version]:
     return found
 
 
-def words_of(call: Call, key: str) -> list[Said]:
-    """Return the words of a version in order. Raises CallcenterError for one that is not there or cannot be read."""
+def words_of(call: Call, key: str, level: Level) -> list[Said]:
+    """Return the words of a version in order, as a reader of this level sees them.
+
+    Raises CallcenterError for one that is not there or cannot be read.
+    """
     if key == CURRENT:
-        turns = call.transcript.turns.all() if call.transcript else []
-        return [Said(str(w[0]), int(w[1]), turn.party) for turn in turns for w in turn.words]
+        turns = list(call.transcript.turns.all()) if call.transcript else []
+        show(turns, level)
+        return [Said(str(w[0]), int(w[1]), turn.party) for turn in turns for w in turn.words if w[0]]
     transcript = next((t for t in call.transcripts.all() if str(t.pk) == key), None)
     if transcript is None:
         raise CallcenterError("That version is not there.", code="no_version")
-    return _heard(call, transcript)
+    return _heard(call, transcript, level)
 
 
-def _heard(call: Call, transcript: Transcript) -> list[Said]:
+def _heard(call: Call, transcript: Transcript, level: Level) -> list[Said]:
     from callcenter.calls.services.transcripts import OTHER
     from callcenter.review.projection import load
 
     turned: dict[str, Any] = OTHER if call.parties_swapped else {}
+    document = load(transcript).to_json()
+    seen = redact_document(document, spans_of(document), level)
     return [
-        Said(word.text, word.start_ms, turned.get(turn.party, turn.party))
-        for turn in load(transcript).turns
-        for word in turn.words
+        Said(word["text"], word["start_ms"], turned.get(turn["party"], turn["party"]))
+        for turn in seen["turns"]
+        for word in turn["words"]
+        if word["text"]
     ]
 
 

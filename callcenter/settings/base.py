@@ -57,6 +57,7 @@ INSTALLED_APPS = [
     "callcenter.core",
     "callcenter.accounts",
     "callcenter.calls",
+    "callcenter.calls.exports",
     "callcenter.pipeline",
     "callcenter.insights",
     "callcenter.insights.intents",
@@ -159,6 +160,7 @@ CELERY = {
     "beat_schedule": {
         "sweep-runs": {"task": "pipeline.sweep", "schedule": ENV.SWEEP_SECONDS, "options": {"expires": 60}},
         "sweep-intents": {"task": "intents.sweep", "schedule": ENV.SWEEP_SECONDS, "options": {"expires": 60}},
+        "sweep-exports": {"task": "exports.sweep", "schedule": 60.0, "options": {"expires": 50}},
         "sweep-reviews": {"task": "review.sweep", "schedule": 30.0, "options": {"expires": 25}},
         # Also begins the night's learning in the hours after LEARNING_NIGHTLY_HOUR, so a missed minute costs no night.
         "sweep-learning": {"task": "learning.sweep", "schedule": ENV.SWEEP_SECONDS, "options": {"expires": 60}},

@@ -42,6 +42,10 @@ TABLE: dict[str, tuple[str, tuple[Any, ...]]] = {
     "calls:comments": ("GET", (OUT, IN, GONE, IN, GONE, NO, IN, IN)),
     "calls:comment_remove": ("POST", (OUT, GONE, GONE, GONE, GONE, NO, GONE, GONE)),
     "calls:compare": ("GET", (OUT, IN, GONE, IN, GONE, NO, IN, IN)),
+    "exports:list": ("GET", (OUT, IN, IN, IN, IN, NO, IN, IN)),
+    "exports:panel": ("GET", (OUT, IN, IN, IN, IN, NO, IN, IN)),
+    "exports:download": ("GET", (OUT, IN, GONE, GONE, GONE, NO, GONE, GONE)),
+    "exports:remove": ("POST", (OUT, MAY, GONE, GONE, GONE, NO, GONE, GONE)),
     "calls:batches": ("GET", (OUT, NO, NO, IN, IN, NO, IN, IN)),
     "calls:batch_new": ("GET", (OUT, NO, NO, IN, IN, NO, NO, IN)),
     "calls:batch": ("GET", (OUT, NO, NO, IN, GONE, NO, IN, IN)),
@@ -54,6 +58,27 @@ TABLE: dict[str, tuple[str, tuple[Any, ...]]] = {
     "insights:alerts": ("GET", (OUT, IN, IN, IN, IN, NO, IN, IN)),
     "insights:acknowledge": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, MAY)),
     "insights:dismiss": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, MAY)),
+    "insights:alert": ("GET", (OUT, IN, GONE, IN, GONE, NO, IN, IN)),
+    "insights:reopen": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, MAY)),
+    "insights:assign": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, MAY)),
+    "insights:comment": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, MAY)),
+    "insights:bulk": ("POST", (OUT, NO, NO, MAY, MAY, NO, NO, MAY)),
+    "insights:surge_acknowledge": ("POST", (OUT, NO, NO, MAY, GONE, NO, MAY, MAY)),
+    "insights:quality": ("GET", (OUT, NO, NO, IN, IN, NO, IN, IN)),
+    "insights:audit_draw": ("POST", (OUT, NO, NO, MAY, MAY, NO, MAY, MAY)),
+    "insights:audit": ("GET", (OUT, NO, NO, IN, GONE, NO, IN, IN)),
+    "insights:audit_judge": ("POST", (OUT, NO, NO, MAY, GONE, NO, MAY, MAY)),
+    "insights:rules": ("GET", (OUT, NO, NO, IN, IN, NO, NO, IN)),
+    "insights:rule_new": ("GET", (OUT, NO, NO, IN, IN, NO, NO, IN)),
+    "insights:rule_preview": ("POST", (OUT, NO, NO, IN, IN, NO, NO, IN)),
+    "insights:rule_try": ("POST", (OUT, NO, NO, MAY, MAY, NO, NO, MAY)),
+    "insights:rule": ("GET", (OUT, NO, NO, IN, IN, NO, NO, IN)),
+    "insights:rule_enable": ("POST", (OUT, NO, NO, MAY, MAY, NO, NO, MAY)),
+    "insights:rule_apply": ("POST", (OUT, NO, NO, MAY, MAY, NO, NO, MAY)),
+    "insights:rule_version": ("GET", (OUT, NO, NO, IN, IN, NO, NO, IN)),
+    "insights:rule_restore": ("POST", (OUT, NO, NO, MAY, MAY, NO, NO, MAY)),
+    "insights:rule_job": ("GET", (OUT, NO, NO, IN, GONE, NO, NO, IN)),
+    "insights:rule_job_cancel": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, MAY)),
     "notifications:list": ("GET", (OUT, NO, NO, IN, IN, NO, NO, IN)),
     "notifications:new": ("GET", (OUT, NO, NO, IN, IN, NO, NO, IN)),
     "notifications:route": ("GET", (OUT, NO, NO, IN, GONE, NO, NO, IN)),
@@ -157,6 +182,7 @@ def world(cast: Any, warehouse: Any) -> dict[str, Any]:
         "call_id": call.pk,
         "batch_id": BatchFactory(team=cast.team_a, created_by=cast.supervisor).pk,
         "upload_id": uuid.uuid4(),
+        "export_id": exported(cast.agent).pk,
         "alert_id": AlertFactory(call=call).pk,
         "run_id": RunFactory(call=failed, state="failed", error_code="x").pk,
         "turn": 0,
@@ -166,6 +192,7 @@ def world(cast: Any, warehouse: Any) -> dict[str, Any]:
         "term_id": Term.objects.create(text="Northwind", team=cast.team_a, used_at=timezone.now()).pk,
         "token_id": ApiToken.issue(user=cast.agent, name="mine")[0].pk,
         **learned(call),
+        **ruled(cast, call),
         **taxonomy_of(cast),
         **told(cast),
     }
@@ -198,6 +225,36 @@ def taxonomy_of(cast: Any) -> dict[str, Any]:
     }
 
 
+def ruled(cast: Any, call: Any) -> dict[str, Any]:
+    """A rule with a version, its author's try of it, an audit sample of the call and a surge in its team."""
+    from callcenter.insights import rules
+    from callcenter.insights.models import AuditSample, RuleJob, Surge
+
+    now = timezone.now()
+    rule = rules.create(source="key: a.rule\ncategory: churn\nany: [goodbye for ever]\n", by=cast.supervisor)
+    sample = AuditSample.objects.create(team=cast.team_a, since=now, until=now, population=1, alerted=0)
+    surge = Surge(team=cast.team_a, kind="negative", hour_at=now, count=9, calls=9, expected=1, upper=3, probability=0)
+    surge.weeks = 8
+    surge.save()
+    return {
+        "rule_id": rule.pk,
+        "version": 1,
+        "rule_job_id": RuleJob.objects.create(kind="try", rule=rule, created_by=cast.supervisor).pk,
+        "sample_id": sample.pk,
+        "item_id": sample.items.create(call=call).pk,
+        "surge_id": surge.pk,
+    }
+
+
+def exported(by: Any) -> Any:
+    """A finished export of one person."""
+    from callcenter.calls.exports.models import Export
+    from callcenter.core.storage import store
+
+    store().put_bytes("exports/x.csv", b"call_id")
+    return Export.objects.create(by=by, format="csv", state="done", storage_key="exports/x.csv", size=7)
+
+
 def learned(call: Any) -> dict[str, Any]:
     """A dataset of the call, a job, a failed run on it and its model."""
     from callcenter.core.storage import store
@@ -224,10 +281,17 @@ ARGUMENTS = {
     "calls:progress": ["call_id"], "calls:swap": ["call_id"], "calls:reprocess": ["call_id"],
     "review:turn": ["call_id", "turn", "word"], "review:undo": ["call_id"], "review:done": ["call_id"],
     "review:stranded": ["correction_id"], "review:undo_group": ["group"], "review:vocabulary_remove": ["term_id"],
+    "exports:download": ["export_id"], "exports:remove": ["export_id"],
     "calls:comments": ["call_id"], "calls:comment_remove": ["call_id", "turn"], "calls:compare": ["call_id"],
     "calls:batch": ["batch_id"], "calls:batch_rows": ["batch_id"], "calls:batch_file": ["batch_id"],
     "calls:batch_close": ["batch_id"], "calls:uploads": ["batch_id"], "calls:upload": ["upload_id"],
     "insights:acknowledge": ["alert_id"], "insights:dismiss": ["alert_id"],
+    "insights:alert": ["alert_id"], "insights:reopen": ["alert_id"], "insights:assign": ["alert_id"],
+    "insights:comment": ["alert_id"], "insights:surge_acknowledge": ["surge_id"], "insights:audit": ["sample_id"],
+    "insights:audit_judge": ["sample_id", "item_id"], "insights:rule": ["rule_id"], "insights:rule_enable": ["rule_id"],
+    "insights:rule_apply": ["rule_id"], "insights:rule_version": ["rule_id", "version"],
+    "insights:rule_restore": ["rule_id", "version"], "insights:rule_job": ["rule_job_id"],
+    "insights:rule_job_cancel": ["rule_job_id"],
     "learning:dataset": ["dataset_id"], "learning:train": ["dataset_id"], "learning:dataset_download": ["dataset_id"],
     "learning:job": ["job_id"], "learning:run": ["training_id"], "learning:run_cancel": ["training_id"],
     "learning:run_retry": ["training_id"], "learning:model": ["model_id"], "learning:promote": ["model_id"],

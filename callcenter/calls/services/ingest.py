@@ -78,7 +78,9 @@ def ingest_path(
 
 def _store_recording(path: Path, info: AudioInfo, filename: str) -> Recording:
     key = audio_key(info.sha256)
-    if not store().exists(key):
+    known = Recording.objects.filter(sha256=info.sha256).values_list("storage_key", flat=True).first()
+    # Where the recording was muted, the same file sent again must not bring back what is muted.
+    if known in (None, key) and not store().exists(key):
         store().put_file(key, path)
     guessed = mimetypes.guess_type(filename)[0] or ""
     # The name is the uploader's: it may choose among kinds of sound, and never make a page or a script of one.

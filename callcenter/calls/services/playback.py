@@ -9,6 +9,7 @@ from pathlib import Path
 import structlog
 from django.conf import settings
 
+from asr_worker.pipeline import sha_of_key
 from callcenter.calls.models import Recording
 from callcenter.core.errors import CallcenterError
 from callcenter.core.storage import store
@@ -56,20 +57,26 @@ def playable_as_it_is(recording: Recording) -> bool:
 
 def derived_key(recording: Recording) -> str:
     """Return where the derived file lies; its name is its content's origin and its recipe."""
-    return f"artefacts/{recording.sha256}/playback/opus-{VERSION}.ogg"
+    return f"artefacts/{sha_of_key(recording.storage_key)}/playback/opus-{VERSION}.ogg"
 
 
 def ensure_playback(recording: Recording) -> Playback:
     """Return what to play, making the derived file if it is needed and missing. Safe to call twice at once.
 
-    Raises NotPlayable when the original is gone or cannot be decoded.
+    Raises NotPlayable when the original is gone or cannot be decoded, and while card data may be heard in it.
     """
+    from callcenter.privacy.services import withheld
+
+    closed = withheld(recording)
+    if closed:
+        raise NotPlayable(closed, code="withheld")
+    stored = sha_of_key(recording.storage_key)
     if playable_as_it_is(recording):
-        return Playback(recording.storage_key, recording.size, recording.content_type, recording.sha256)
+        return Playback(recording.storage_key, recording.size, recording.content_type, stored)
     key = derived_key(recording)
     if not store().exists(key):
         _derive(recording, key)
-    return Playback(key, store().size(key), "audio/ogg", f"{recording.sha256}-opus{VERSION}")
+    return Playback(key, store().size(key), "audio/ogg", f"{stored}-opus{VERSION}")
 
 
 def _derive(recording: Recording, key: str) -> None:
@@ -85,6 +92,10 @@ def _derive(recording: Recording, key: str) -> None:
         except (av.error.FFmpegError, ValueError) as error:
             raise NotPlayable("The audio of this call cannot be made playable in a browser.") from error
         store().put_file(key, made)
+    if Recording.objects.filter(pk=recording.pk, storage_key=recording.storage_key).exists() is False:
+        # Muted meanwhile: what was made here sounds as before.
+        store().delete(key)
+        raise NotPlayable("The recording was changed just now. Load the page again.", code="changed")
     log.info("playback_made", recording=recording.sha256[:12])
 
 

@@ -7,6 +7,7 @@ import uuid
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from callcenter.accounts.decorators import READERS, SUPERVISORS, person, roles_required
@@ -48,6 +49,7 @@ def call_list(request: HttpRequest) -> HttpResponse:
         "intent_labels": selectors.intent_labels(),
         "any_calls": bool(found.page.items) or Call.objects.visible_to(user).exists(),
         "may_upload": user.has_role(*SUPERVISORS),
+        "export": query.link(reverse("exports:list"), new="1"),
     }
     return render(request, "calls/list.html", context)
 

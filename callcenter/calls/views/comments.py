@@ -11,8 +11,8 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from analytics.redaction import CARDS_ONLY, scrub
 from callcenter.accounts.decorators import READERS, person, roles_required
-from callcenter.calls.models import Call, Comment
 from callcenter.calls.call_page import comments_for
+from callcenter.calls.models import Call, Comment
 from callcenter.core import audit
 
 _CLOCK = re.compile(r"(?:(\d{1,2}):)?(\d{1,3}):([0-5]\d)\Z")

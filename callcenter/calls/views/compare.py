@@ -13,6 +13,7 @@ from callcenter.calls import comparing
 from callcenter.calls.models import Call
 from callcenter.core import audit
 from callcenter.core.errors import CallcenterError
+from callcenter.privacy.services import level_for
 
 
 @require_safe
@@ -30,7 +31,8 @@ def compare(request: HttpRequest, call_id: uuid.UUID) -> HttpResponse:
     problem, found = "", None
     if keys:
         try:
-            found = comparing.compare(comparing.words_of(call, left), comparing.words_of(call, right))
+            level = level_for(person(request), call)
+            found = comparing.compare(*(comparing.words_of(call, key, level) for key in (left, right)))
         except CallcenterError as error:
             problem = error.message
     context = {"call": call, "versions": versions, "left": left, "right": right, "found": found, "problem": problem}
