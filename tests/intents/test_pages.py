@@ -62,7 +62,7 @@ def test_a_new_intent_is_looked_at_saved_and_stored_calls_follow(desk: Client, c
         ({"label": "Unknown"}, "This name cannot be used"),
         ({"label": "???"}, "This name cannot be used"),
         ({"examples": REFUND[0].upper()}, "is an example of Refund already"),
-        ({"examples": "x" * 301}, "Over 300 letters"),
+        ({"examples": "x" * 301}, "over 300 letters"),
         ({"examples": "\n".join(f"phrase {n}" for n in range(501))}, "at most 500"),
         ({"parent": "nowhere"}, "Select a valid choice"),
         ({"label": ""}, "This field is required"),
