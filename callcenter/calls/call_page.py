@@ -11,6 +11,7 @@ from analytics.redaction import KINDS
 from callcenter.accounts.decorators import OPERATORS, SUPERVISORS
 from callcenter.accounts.models import User
 from callcenter.calls.models import Call, Comment, Transcript
+from callcenter.calls.mood import feelings, voice_points
 from callcenter.calls.selectors import intent_labels
 from callcenter.insights.intents.panel import labelling
 from callcenter.insights.models import Alert
@@ -122,7 +123,8 @@ def build(call: Call, user: User) -> dict[str, Any]:
         "may_swap": may_change and transcript is not None and (run is None or run.ended),
         "stale": stale,
         "review": panel(call, user),
-        "player": _player_data(call, document, alerts, transcript),
+        **feelings(document),
+        "player": {**_player_data(call, document, alerts, transcript), **voice_points(document)},
         "comments": comments_for(user, call),
         "withheld": withheld(call.recording),
         "privacy": _privacy(call, user),
