@@ -149,33 +149,37 @@ def test_an_unexpected_error_ends_the_night_with_its_kind(
     assert night.state == State.FAILED and "ZeroDivisionError" in night.reason and len(bell) == 1
 
 
-def test_recent_calls_are_heard_again_in_small_portions_and_only_while_nobody_waits(
+def test_recent_calls_are_heard_again_one_for_each_speech_worker_and_only_while_nobody_waits(
     settings: Any, reviewed: list[Call], answer: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from callcenter.pipeline.models import Run
+    from callcenter.pipeline.selectors import WorkerView
 
+    lines = (["speech"], ["speech", "learning"], ["default", "ingest"])
+    views = [WorkerView(name=str(n), queues=served, active=0, processes=0) for n, served in enumerate(lines)]
+    monkeypatch.setattr("callcenter.pipeline.selectors.workers", lambda: views)
     set_env(settings, LEARNING_RETRANSCRIBE_DAYS=365)
     night = nightly.run_once()
     assert night.run is not None
     end(night.run, answer(night.run))
-    assert Run.objects.count() == nightly.PORTION
+    assert Run.objects.count() == 2
     tasks.sweep()
-    assert Run.objects.count() == nightly.PORTION
-    for _ in range(4):
+    assert Run.objects.count() == 2
+    for _ in range(6):
         Run.objects.update(state=Run.State.DONE)
         tasks.sweep()
     night.refresh_from_db()
     assert night.retranscribed == 12 == Run.objects.count() and night.retranscribe_after is None
 
 
-def test_notifications_go_to_the_addresses_of_the_settings(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    import apprise
-
+def test_notifications_go_to_every_address_of_the_settings_though_one_is_away(settings: Any) -> None:
     from callcenter.learning.services import notify
+    from tests.notifications.receiver import receiving
 
-    asked: list[Any] = []
-    monkeypatch.setattr(apprise.Apprise, "notify", lambda self, **message: asked.append((len(self), message)) or True)
-    assert not notify.send(title="t", body="b") and asked == []
-    set_env(settings, NOTIFY_URLS="json://localhost/one, json://localhost/two")
-    assert notify.send(title="t", body="b")
-    assert asked == [(2, {"title": "t", "body": "b"})]
+    assert not notify.send(title="t", body="b")
+    with receiving() as one:
+        set_env(settings, NOTIFY_URLS=f"nonsense, json://127.0.0.1:{one.port}/one, json://127.0.0.1:{one.port}/two")
+        assert not notify.send(title="t", body="b")
+        assert [path for path, _, _ in one.got] == ["/one", "/two"]
+        set_env(settings, NOTIFY_URLS=f"json://127.0.0.1:{one.port}/one")
+        assert notify.send(title="t", body="b")

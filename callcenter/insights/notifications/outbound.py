@@ -142,13 +142,16 @@ def post(url: str, body: bytes, headers: dict[str, str]) -> Answer:
     context = ssl.create_default_context() if parts.scheme == "https" else None
     connection = _Checked(host, port, addresses, context)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    watch = threading.Timer(TOTAL_SECONDS, _hang_up, args=(connection,))
+    too_long = threading.Event()
+    watch = threading.Timer(TOTAL_SECONDS, _hang_up, args=(connection, too_long))
     watch.daemon = True
     watch.start()
     try:
         connection.request("POST", target, body=body, headers=headers)
         response = connection.getresponse()
         text = response.read(_READ_OF_ANSWER).decode("utf-8", "replace")
+        if too_long.is_set():  # a cut line may read like the end of an answer
+            raise TimeoutError
         return Answer(response.status, text[:KEPT_OF_ANSWER])
     except ssl.SSLCertVerificationError as error:
         raise OutboundFailed(f"The certificate of {host} is not valid.", code="certificate") from error
@@ -163,7 +166,8 @@ def post(url: str, body: bytes, headers: dict[str, str]) -> Answer:
         connection.close()
 
 
-def _hang_up(connection: http.client.HTTPConnection) -> None:
+def _hang_up(connection: http.client.HTTPConnection, too_long: threading.Event) -> None:
+    too_long.set()
     if connection.sock is not None:
         # The other side may be gone already.
         with contextlib.suppress(OSError):
