@@ -9,6 +9,9 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from callcenter.accounts.decorators import BATCH_READERS, EDITORS, OPERATORS, READERS
+from callcenter.accounts.models import Role
+
+COUNTED = {"review:queue": "corrections to approve", "privacy:masks": "recordings to decide on"}
 
 
 def site(request: HttpRequest) -> dict[str, Any]:
@@ -17,20 +20,24 @@ def site(request: HttpRequest) -> dict[str, Any]:
     user = getattr(request, "user", None)
     if user is not None and user.is_authenticated and not request.headers.get("HX-Request"):
         from callcenter.insights.selectors import open_alert_count
+        from callcenter.privacy.selectors import failed_count
         from callcenter.review.selectors import pending_count
 
         context["open_alert_count"] = open_alert_count(user)
-        context["navigation"] = _navigation(request, context["open_alert_count"], pending_count(user))
+        context["navigation"] = _navigation(
+            request, context["open_alert_count"], pending_count(user), failed_count(user)
+        )
     return context
 
 
-def _navigation(request: HttpRequest, open_alerts: int, waiting: int) -> list[dict[str, Any]]:
+def _navigation(request: HttpRequest, open_alerts: int, waiting: int, masks: int) -> list[dict[str, Any]]:
     """Return only the pages that this user may open, in the order of a working day."""
     entries = (
         ("dashboards:home", "Dashboard", "layout-dashboard", READERS, 0),
         ("calls:list", "Calls", "phone", READERS, 0),
         ("insights:alerts", "Alerts", "alert-triangle", READERS, open_alerts),
         ("review:queue", "Review", "pencil-check", EDITORS, waiting),
+        ("privacy:masks", "Privacy", "shield-lock", (Role.COMPLIANCE,), masks),
         ("calls:batches", "Batches", "upload", BATCH_READERS, 0),
         ("learning:overview", "Learning", "school", OPERATORS, 0),
         ("pipeline:operations", "Operations", "server-2", OPERATORS, 0),
@@ -43,7 +50,7 @@ def _navigation(request: HttpRequest, open_alerts: int, waiting: int) -> list[di
             "label": label,
             "icon": icon,
             "count": count,
-            "counted": "corrections to approve" if name == "review:queue" else "open alerts",
+            "counted": COUNTED.get(name, "open alerts"),
             "active": here == url or (url != "/" and here.startswith(url)),
         }
         for name, label, icon, roles, count in entries

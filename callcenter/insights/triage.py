@@ -16,6 +16,7 @@ from callcenter.core import audit
 from callcenter.core.errors import CallcenterError
 from callcenter.insights import services
 from callcenter.insights.models import RESTRICTED, Alert, AlertEvent
+from callcenter.privacy.services import typed
 
 Kind = AlertEvent.Kind
 Status = Alert.Status
@@ -34,7 +35,7 @@ def dismiss(*, alert: Alert, by: User, reason: str, kind: str = Alert.DismissKin
         raise CallcenterError("Choose why this alert is dismissed.", code="reason_missing")
     if not reason.strip():
         raise CallcenterError("Say why this alert is dismissed.", code="reason_missing")
-    return _decide(alert, by, Status.DISMISSED, Kind.DISMISSED, kind=kind, reason=reason.strip()[:300])
+    return _decide(alert, by, Status.DISMISSED, Kind.DISMISSED, kind=kind, reason=typed(reason.strip())[:300])
 
 
 def reopen(*, alert: Alert, by: User) -> Alert:
@@ -66,7 +67,7 @@ def comment(*, alert: Alert, by: User, text: str) -> AlertEvent:
         raise CallcenterError(f"A comment may have {MAX_COMMENT:,} letters.", code="too_long")
     with transaction.atomic():
         Alert.objects.filter(pk=alert.pk).update(touched=True)
-        event = _event(alert, by, Kind.COMMENT, text=said)
+        event = _event(alert, by, Kind.COMMENT, text=typed(said)[:MAX_COMMENT])
         audit.record("alert.comment", alert, user=by)
     return event
 

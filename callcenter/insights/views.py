@@ -27,6 +27,7 @@ from callcenter.core.errors import CallcenterError
 from callcenter.core.paging import Key, paginate, parse_id, parse_time
 from callcenter.insights import surges, triage
 from callcenter.insights.models import RESTRICTED, Alert, Category, Rule, Severity, Surge
+from callcenter.privacy.services import show_alerts, text_for
 
 ASSIGNED = (("", "Anybody"), ("me", "Me"), ("nobody", "Nobody"))
 SURGES_SHOWN = timedelta(days=2)
@@ -79,6 +80,7 @@ def alert_list(request: HttpRequest) -> HttpResponse:
         after=request.GET.get("after", ""),
         before=request.GET.get("before", ""),
     )
+    show_alerts(user, page.items)
     context = {
         "query": query,
         "status": status,
@@ -100,7 +102,6 @@ def alert_list(request: HttpRequest) -> HttpResponse:
         "rule_key": rule_key,
         "immediate": Alert.objects.visible_to(user).open().filter(category__in=RESTRICTED).count(),
         "surges": surges_shown(user),
-        "dismiss_kinds": Alert.DismissKind.choices,
     }
     return render(request, "insights/alerts.html", context)
 
@@ -137,6 +138,10 @@ def alert_page(request: HttpRequest, alert_id: uuid.UUID) -> HttpResponse:
 
 def _alert_context(user: User, alert: Alert, problem: str = "") -> dict[str, Any]:
     may_triage = user.has_role(*SUPERVISORS)
+    show_alerts(user, [alert])
+    history = list(alert.events.select_related("created_by", "person"))
+    for event in history:
+        event.text = text_for(user, alert.call, event.text)
     rule = Rule.objects.filter(key=alert.rule_key).first()
     return {
         "alert": alert,
@@ -144,7 +149,7 @@ def _alert_context(user: User, alert: Alert, problem: str = "") -> dict[str, Any
         "may_triage": may_triage,
         "may_edit_rules": may_triage and rule is not None,
         "rule": rule,
-        "history": alert.events.select_related("created_by", "person"),
+        "history": history,
         "assignees": triage.assignees(alert) if may_triage else [],
         "problem": problem,
     }

@@ -24,6 +24,7 @@ from callcenter.calls.models import Call
 from callcenter.core import audit
 from callcenter.core.errors import CallcenterError
 from callcenter.core.queue import enqueue, send
+from callcenter.core.storage import store
 from callcenter.pipeline import broker
 from callcenter.pipeline.models import Run
 from callcenter.pipeline.spec import spec_for
@@ -148,7 +149,7 @@ def speech_finished(
 ) -> bool:
     """Store the transcript of a run that waits for one; any attempt's answer serves, since all are the same."""
     try:
-        return _store_answer(run_id, transcript_key, seconds)
+        return _store_answer(run_id, transcript_key, seconds) or _tidy(run_id, transcript_key)
     except (OSError, ValueError, KeyError, TypeError) as error:
         # The artefact is not where this side looks, or not what it should be: say so, instead of waiting in silence.
         log.error("transcript_not_stored", run=run_id, attempt=attempt, error=type(error).__name__)
@@ -158,6 +159,7 @@ def speech_finished(
 
 
 def _store_answer(run_id: str, transcript_key: str, seconds: dict[str, float]) -> bool:
+    from callcenter.calls.services.playback import playable_as_it_is
     from callcenter.calls.services.transcripts import store_transcript
 
     with transaction.atomic():
@@ -178,14 +180,28 @@ def _store_answer(run_id: str, transcript_key: str, seconds: dict[str, float]) -
         run.deadline_at = None
         run.save()
         enqueue("pipeline.understand", queue="nlu", run_id=str(run.pk))
+        if not playable_as_it_is(run.call.recording):
+            enqueue("calls.prepare_playback", queue="ingest", recording_id=run.call.recording_id)
     log.info("speech_finished", run=run_id)
     return True
 
 
+def _tidy(run_id: str, transcript_key: str) -> bool:
+    """A late answer is not stored, but the worker has written its words: they are cleaned like any others."""
+    from callcenter.privacy.services.keeping import receive_stray
+
+    run = Run.objects.filter(pk=run_id).select_related("call__recording").first()
+    receive_stray(recording=run.call.recording if run else None, key=transcript_key)
+    return False
+
+
 def speech_failed(*, run_id: str, attempt: int, code: str, message: str, permanent: bool) -> None:
     """Take a worker's word that it failed. An older attempt's word no longer counts."""
-    run = Run.objects.filter(pk=run_id, state=State.SPEECH, attempt=attempt).first()
+    run = Run.objects.select_related("call__recording").filter(pk=run_id, state=State.SPEECH, attempt=attempt).first()
     if run is not None:
+        if code == "audio_missing" and store().exists(run.call.recording.storage_key):
+            # It was replaced by its muted variant while the message was on its way.
+            permanent = False
         fail(run, code=code, message=message, permanent=permanent, back_to=State.QUEUED)
 
 
@@ -244,6 +260,11 @@ def fail(run: Run, *, code: str, message: str, permanent: bool, back_to: str) ->
         finished_at=now if give_up else None,
         deadline_at=None,
     )
+    if give_up:
+        from callcenter.privacy.services.keeping import forget_raw
+
+        # Nobody has looked for card data in what was recognised so far, so it does not stay.
+        forget_raw(f"artefacts/{run.call.recording.storage_key.rsplit('/', 1)[-1]}/")
     log.warning("run_failure", run=str(run.pk), code=code, permanent=permanent, failures=failures, gave_up=give_up)
     if not give_up:
         task, queue = ("pipeline.understand", "nlu") if back_to == State.NLU_QUEUED else ("pipeline.advance", "default")

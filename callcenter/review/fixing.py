@@ -17,6 +17,7 @@ from callcenter.core.errors import CallcenterError
 from callcenter.review.access import locked_call
 from callcenter.review.page import row_digest
 from callcenter.review.scoring import plain
+from callcenter.review.selectors import seen_words
 from callcenter.review.services import write_text
 
 MAX_TURNS = 200
@@ -60,11 +61,13 @@ def find(*, user: User, wrong: str, right: str = "") -> tuple[list[Found], bool]
     candidates = list(turns.filter(search=query).select_related("call__agent").order_by(*order)[: MAX_TURNS + 1])
     if not candidates:
         # Words that full-text search passes over ("to the"), or that it cuts differently.
-        narrowed = turns.filter(text__icontains=wrong.split()[0].strip(".,;:!?"))
+        narrowed = turns.filter(searchable__icontains=wrong.split()[0].strip(".,;:!?"))
         candidates = list(narrowed.select_related("call__agent").order_by(*order)[: MAX_TURNS + 1])
     found = []
+    shown = seen_words(user, candidates[:MAX_TURNS])
     for turn in candidates[:MAX_TURNS]:
-        texts = [word[0] for word in turn.words]
+        # What the person is not shown is not found either: a search that answers tells.
+        texts = shown[turn.pk]
         for at in _places(texts, wanted):
             here = texts[at : at + len(wanted)]
             if _dressed(here, right) == here:
@@ -106,7 +109,7 @@ def fix_all(*, user: User, wrong: str, right: str, chosen: Sequence[str]) -> Fix
         try:
             with transaction.atomic():
                 call = locked_call(call_id, user)
-                edits, gone = _edits(call, by_call[call_id], wanted, right)
+                edits, gone = _edits(call, user, by_call[call_id], wanted, right)
                 changed, unchanged = write_text(call=call, user=user, edits=edits, group=group)
                 if changed:
                     audit.record("correction.fix_all", call, user=user, group=str(group), turns=changed)
@@ -118,19 +121,20 @@ def fix_all(*, user: User, wrong: str, right: str, chosen: Sequence[str]) -> Fix
 
 
 def _edits(
-    call: Call, keys: dict[tuple[int, int, str], set[int]], wanted: list[str], right: str
+    call: Call, user: User, keys: dict[tuple[int, int, str], set[int]], wanted: list[str], right: str
 ) -> tuple[list[tuple[int, int, str, str]], int]:
     rows = {
         (turn.source_turn, turn.source_word): turn
         for turn in Turn.objects.filter(call=call, transcript=call.transcript_id)
     }
+    shown = seen_words(user, list(rows.values()))
     edits, gone = [], 0
     for (turn_no, word_no, digest), places in keys.items():
         turn = rows.get((turn_no, word_no))
         if turn is None or row_digest(turn, call) != digest:
             gone += 1
             continue
-        texts = [word[0] for word in turn.words]
+        texts = list(shown[turn.pk])
         for at in sorted(places & set(_places(texts, wanted)), reverse=True):
             texts[at : at + len(wanted)] = _dressed(texts[at : at + len(wanted)], right)
         edits.append((turn_no, word_no, digest, " ".join(texts)))

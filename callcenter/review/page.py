@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import QuerySet
 
+from analytics.redaction import Level, hide_in_place
 from callcenter.accounts.models import User
 from callcenter.calls.models import Call, Turn
 from callcenter.core.errors import CallcenterError
-from callcenter.review.access import has_pending, may_correct, view_of
+from callcenter.privacy.services.levels import level_for
+from callcenter.privacy.services.seeing import spans_of, text_for
+from callcenter.review.access import View, has_pending, may_correct, view_of
 from callcenter.review.models import Correction
 from callcenter.review.projection import OTHER, review_of
-from callcenter.review.replay import digest
+from callcenter.review.replay import Piece, digest
 
 #: The key for the next doubtful turn stops where one word is less sure than this, or this share is likely wrong.
 UNSURE_WORD = 0.5
@@ -55,6 +59,38 @@ def shown_turns(call: Call, user: User) -> list[Shown]:
             # The stored transcript is gone; what everybody sees is still there.
             pass
     return [Shown(turn, row_digest(turn, call), frozenset(), False) for turn in rows]
+
+
+def seen_pieces(call: Call, pieces: Sequence[Piece], level: Level) -> tuple[list[dict[str, Any]], list[list[str]]]:
+    """Return replayed turns as documents, and the words of each as a reader of this level sees them, one for one."""
+    documents = []
+    for index, piece in enumerate(pieces):
+        start, end = piece.span()
+        words = [{"text": w.text, "start_ms": w.start_ms, "end_ms": w.end_ms} for w in piece.words]
+        party = OTHER[piece.party] if call.parties_swapped else piece.party
+        documents.append(
+            {
+                "index": index,
+                "party": party,
+                "channel": max(piece.channel, 0),
+                "start_ms": start,
+                "end_ms": end,
+                "words": words,
+                "text": piece.text,
+            }  # fmt: skip
+        )
+    whole = {"turns": documents}
+    shown = hide_in_place(whole, spans_of(whole), level)
+    return documents, [[word["text"] for word in turn["words"]] for turn in shown["turns"]]
+
+
+def seen_piece(call: Call, user: User, view: View, piece: Piece) -> list[str]:
+    """Return the words of one replayed turn as this user sees them, one for one."""
+    pieces = view.done.turns
+    at = next((n for n, p in enumerate(pieces) if p.key == piece.key), None)
+    if at is None:
+        return [text_for(user, call, word.text) for word in piece.words]
+    return seen_pieces(call, pieces, level_for(user, call))[1][at]
 
 
 def row_digest(turn: Turn, call: Call) -> str:
@@ -100,12 +136,12 @@ def panel(call: Call, user: User) -> dict[str, Any]:
     groups = _groups(corrections.live().order_by("-created_at")[:200], user)
     return {
         "may_correct": editor,
-        "stranded": [_line(c, call) for c in corrections.filter(status=Status.STRANDED).order_by("start_ms")],
+        "stranded": [_line(c, call, user) for c in corrections.filter(status=Status.STRANDED).order_by("start_ms")],
         "waiting": corrections.filter(status=Status.PENDING).count(),
         "groups": groups[:HISTORY],
         "corrected_at": call.corrected_at,
         "rejected": [
-            _line(c, call)
+            _line(c, call, user)
             for c in corrections.filter(status=Status.REJECTED, author=user).order_by("-decided_at")[:HISTORY]
         ],
     }
@@ -128,13 +164,13 @@ def _groups(rows: QuerySet[Correction], user: User) -> list[dict[str, Any]]:
             },
         )
         group["pending"] = group["pending"] or row.status == Status.PENDING
-        group["lines"].insert(0, _line(row, row.call))
+        group["lines"].insert(0, _line(row, row.call, user))
     return list(found.values())
 
 
-def _line(row: Correction, call: Call) -> dict[str, Any]:
+def _line(row: Correction, call: Call, user: User) -> dict[str, Any]:
     """Return one correction in words."""
-    before, after = what_changed(row, swapped=call.parties_swapped)
+    before, after = (text_for(user, call, text) for text in what_changed(row, swapped=call.parties_swapped))
     return {"row": row, "kind": row.get_kind_display(), "before": before, "after": after, "start_ms": row.start_ms}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ from django.db.models import Count, F, Q, QuerySet, Sum
 from callcenter.accounts.models import Team, User
 from callcenter.calls.models import Call, Turn
 from callcenter.calls.selectors import visible_teams
+from callcenter.privacy.services.levels import level_for
+from callcenter.privacy.services.seeing import text_for, words_of
 from callcenter.review.estimate import ErrorRate, Worth, error_rate, worth
 from callcenter.review.models import Correction, Review
 from callcenter.review.page import what_changed
@@ -51,19 +54,34 @@ class Entry:
     near: list[str]
 
 
-def entries(turns: QuerySet[Turn], *, sampled: bool, size: int = PAGE) -> list[Entry]:
+def entries(turns: QuerySet[Turn], user: User, *, sampled: bool, size: int = PAGE) -> list[Entry]:
     """Return the first segments with their doubtful words marked."""
-    found = turns.select_related("call__agent", "call__team", "transcript")[:size]
+    found = list(turns.select_related("call__agent", "call__team", "transcript")[:size])
     known: dict[int, Any] = {}
     out = []
+    seen = seen_words(user, found, once=True)
     for turn in found:
         team = turn.call.team_id
         if team not in known:
             known[team] = vocabulary_of(team)
         misses = known[team].near_misses([word[0] for word in turn.words])
-        words = [(w[0], n in misses or (w[3] is not None and w[3] < 0.5)) for n, w in enumerate(turn.words)]
+        words = [
+            (text, n in misses or (w[3] is not None and w[3] < 0.5))
+            for n, (text, w) in enumerate(zip(seen[turn.pk], turn.words, strict=True))
+            if text
+        ]
         out.append(Entry(turn, words, sampled, sorted(set(misses.values()))))
     return out
+
+
+def seen_words(user: User, turns: Sequence[Turn], *, once: bool = False) -> dict[int, list[str]]:
+    """Return the words of these turns as this user sees them; what surrounds them decides what they are."""
+    level = level_for(user)
+    calls: dict[Any, list[Turn]] = {}
+    for turn in Turn.objects.filter(transcript__in={t.transcript_id for t in turns}).order_by("index"):
+        calls.setdefault(turn.transcript_id, []).append(turn)
+    words = {key: words_of(rows, level, once=once) for key, rows in calls.items()}
+    return {turn.pk: words[turn.transcript_id][turn.index] for turn in turns}
 
 
 def next_segment(user: User, *, source: str = "", after: int | None = None, done: int = 0) -> tuple[Turn | None, str]:
@@ -175,11 +193,21 @@ def pending(user: User, *, size: int = 100) -> list[Pending]:
     out = []
     for (group, _), rows in list(groups.items())[:size]:
         call = rows[0].call
-        lines = [(r.get_kind_display(), *what_changed(r, swapped=call.parties_swapped)) for r in rows]
+        lines = [(r.get_kind_display(), *changed_for(user, r)) for r in rows]
         start, end = min(r.start_ms for r in rows), max(r.end_ms for r in rows)
         near = Turn.objects.filter(transcript=rows[0].transcript_id, start_ms__lte=start, end_ms__gte=start).first()
-        out.append(Pending(group, call, rows[0].author, rows, lines, start, end, near.text if near else ""))
+        out.append(
+            Pending(
+                group, call, rows[0].author, rows, lines, start, end, text_for(user, call, near.text) if near else ""
+            )
+        )
     return out
+
+
+def changed_for(user: User, row: Correction) -> tuple[str, str]:
+    """Return how it was and how it became, as this user may read it."""
+    before, after = what_changed(row, swapped=row.call.parties_swapped)
+    return text_for(user, row.call, before), text_for(user, row.call, after)
 
 
 def pending_count(user: User) -> int:
@@ -207,7 +235,7 @@ def own(user: User) -> dict[str, Any]:
         "segments": sums["segments"],
         "words": sums["words"] or 0,
         "wrong": sums["wrong"] or 0,
-        "rows": [(row, *what_changed(row, swapped=row.call.parties_swapped)) for row in shown[:50]],
+        "rows": [(row, *changed_for(user, row)) for row in shown[:50]],
     }
 
 

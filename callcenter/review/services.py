@@ -18,6 +18,9 @@ from callcenter.accounts.models import User
 from callcenter.calls.models import Call, Transcript, Turn
 from callcenter.core import audit
 from callcenter.core.errors import CallcenterError
+from callcenter.privacy.services.keeping import after_change, typed_words
+from callcenter.privacy.services.levels import level_for
+from callcenter.privacy.services.seeing import restored
 from callcenter.review import vocabulary
 from callcenter.review.access import View, locked_call, needs_approval, view_of
 from callcenter.review.carrying import next_order, place_by_hand, row_of
@@ -88,7 +91,7 @@ def correct_turn(
         try:
             hidden = frozenset(str(c.pk) for c in earlier)
             base = view_of(call, user, without=hidden, document=view.document) if earlier else view
-            changes = _changes(action, data, base, base.done.state.find(turn, word), call)
+            changes = _changes(action, data, base, base.done.state.find(turn, word), call, user)
         except Unfit as problem:
             raise CallcenterError(problem.message, code="unfit") from problem
         shared = any(c.status == Status.APPROVED for c in earlier)
@@ -210,7 +213,7 @@ def write_text(
     for turn, word, digest, text in edits:
         try:
             piece = _unchanged(view, turn, word, digest, text)
-            changes = text_changes(piece, words_of(text))
+            changes = text_changes(piece, typed_in(call, user, view, piece, words_of(text)))
         except (Conflict, Unfit):
             left += 1
             continue
@@ -218,6 +221,22 @@ def write_text(
         changed += 1
     _project(call, shared=any(row.status == Status.APPROVED for row in rows), document=view.document)
     return changed, left
+
+
+def typed_in(call: Call, user: User, view: View, piece: Piece, new: list[str]) -> list[str]:
+    """Return the words that a person left in the editor, as they are stored.
+
+    What the person was not shown and left alone stays as it is; a card number that was typed is not kept.
+    """
+    from callcenter.review.page import seen_pieces
+
+    pieces = view.done.turns
+    at = next((n for n, p in enumerate(pieces) if p is piece), None)
+    if at is None:
+        return new
+    documents, seen = seen_pieces(call, pieces, level_for(user, call))
+    words = restored([w.text for w in piece.words], seen[at], new)
+    return typed_words(documents, at, words)
 
 
 def _unchanged(view: View, turn: int, word: int, digest: str, mine: str) -> Piece:
@@ -238,14 +257,14 @@ def _shown(view: View, turn: int, word: int) -> Piece | None:
     return piece if piece.key == (turn, word) and piece.words else None
 
 
-def _changes(action: str, data: dict[str, Any], view: View, piece: Piece, call: Call) -> list[Change]:
+def _changes(action: str, data: dict[str, Any], view: View, piece: Piece, call: Call, user: User) -> list[Change]:
     if action == "party":
         party = str(data.get("party", ""))
         if party not in PARTIES:
             raise Unfit("A party is agent, customer or unknown.")
         return party_change(piece, OTHER[party] if call.parties_swapped else party)
     if action == "text":
-        return text_changes(piece, words_of(str(data.get("text", ""))))
+        return text_changes(piece, typed_in(call, user, view, piece, words_of(str(data.get("text", "")))))
     if action == "merge":
         return merge_change(view.done.state, piece, "next" if data.get("direction") == "next" else "previous")
     if action == "split":
@@ -283,6 +302,7 @@ def _number(rows: Sequence[Correction], transcript: Transcript) -> None:
 def _project(call: Call, *, shared: bool, document: TranscriptDocument | None = None) -> None:
     """Write the turns; where what everybody reads has changed (`shared`), the call is to be understood again."""
     project(call, _transcript(call), document=document)
+    after_change(call)
     if shared:
         Call.objects.filter(pk=call.pk).update(corrected_at=timezone.now())
 

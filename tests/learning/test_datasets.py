@@ -134,7 +134,7 @@ def test_payment_data_without_times_drops_the_segment(reviewed: list[Call]) -> N
     made = datasets.build(by=None)
     assert made.golden is not None
     assert str(reviewed[0].pk) not in {row["call"] for row in rows_of(made) + rows_of(made.golden)}
-    assert made.counts["left_out"]["payment data without known times"] == 1
+    assert made.counts["left_out"]["private data without known times"] == 1
 
 
 def test_a_recording_that_is_gone_leaves_out_its_own_segments_only(reviewed: list[Call]) -> None:

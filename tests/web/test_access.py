@@ -79,6 +79,11 @@ TABLE: dict[str, tuple[str, tuple[Any, ...]]] = {
     "insights:rule_restore": ("POST", (OUT, NO, NO, MAY, MAY, NO, NO, MAY)),
     "insights:rule_job": ("GET", (OUT, NO, NO, IN, GONE, NO, NO, IN)),
     "insights:rule_job_cancel": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, MAY)),
+    "notifications:inbox": ("GET", (OUT, IN, IN, IN, IN, IN, IN, IN)),
+    "notifications:bell": ("GET", (OUT, IN, IN, IN, IN, IN, IN, IN)),
+    "notifications:read_all": ("POST", (OUT, MAY, MAY, MAY, MAY, MAY, MAY, MAY)),
+    "notifications:open": ("POST", (OUT, GONE, GONE, MAY, GONE, GONE, GONE, GONE)),
+    "notifications:read": ("POST", (OUT, GONE, GONE, MAY, GONE, GONE, GONE, GONE)),
     "notifications:list": ("GET", (OUT, NO, NO, IN, IN, NO, NO, IN)),
     "notifications:new": ("GET", (OUT, NO, NO, IN, IN, NO, NO, IN)),
     "notifications:route": ("GET", (OUT, NO, NO, IN, GONE, NO, NO, IN)),
@@ -142,6 +147,14 @@ TABLE: dict[str, tuple[str, tuple[Any, ...]]] = {
     "learning:promote": ("POST", (OUT, NO, NO, NO, NO, MAY, NO, MAY)),
     "learning:rollback": ("POST", (OUT, NO, NO, NO, NO, MAY, NO, MAY)),
     "learning:evaluate": ("POST", (OUT, NO, NO, NO, NO, MAY, NO, MAY)),
+    "privacy:masks": ("GET", (OUT, NO, NO, NO, NO, NO, IN, IN)),
+    "privacy:mask_assign": ("POST", (OUT, NO, NO, NO, NO, NO, MAY, MAY)),
+    "privacy:mask_retry": ("POST", (OUT, NO, NO, NO, NO, NO, MAY, MAY)),
+    "privacy:mask_stretch": ("POST", (OUT, NO, NO, NO, NO, NO, MAY, MAY)),
+    "privacy:mask_resolve": ("POST", (OUT, NO, NO, NO, NO, NO, MAY, MAY)),
+    "privacy:levels": ("GET", (OUT, NO, NO, NO, NO, NO, IN, IN)),
+    "privacy:level_set": ("POST", (OUT, NO, NO, NO, NO, NO, MAY, MAY)),
+    "privacy:reveal": ("POST", (OUT, NO, GONE, NO, GONE, NO, MAY, MAY)),
     "accounts:profile": ("GET", (OUT, IN, IN, IN, IN, IN, IN, IN)),
     "accounts:token_create": ("POST", (OUT, MAY, MAY, MAY, MAY, MAY, MAY, MAY)),
     "accounts:token_revoke": ("POST", (OUT, MAY, GONE, GONE, GONE, GONE, GONE, GONE)),
@@ -195,18 +208,29 @@ def world(cast: Any, warehouse: Any) -> dict[str, Any]:
         **ruled(cast, call),
         **taxonomy_of(cast),
         **told(cast),
+        "mask_id": masked().pk,
     }
 
 
+def masked() -> Any:
+    """A recording that could not be muted."""
+    from callcenter.privacy.models import Mask
+    from tests.factories import RecordingFactory
+
+    return Mask.objects.create(recording=RecordingFactory(), state="failed", problem="x")
+
+
 def told(cast: Any) -> dict[str, Any]:
-    """A route of team A and something that it could not deliver."""
-    from callcenter.insights.notifications.models import Delivery
+    """A route of team A and something that it could not deliver; a line in the supervisor's inbox."""
+    from callcenter.insights.notifications.models import Delivery, Notice
     from callcenter.insights.notifications.services import create
 
     values = {"name": "Desk", "channel": "webhook", "team": cast.team_a}
     route, _ = create(by=cast.supervisor, address="https://hooks.example.org/x", **values)
     delivery = Delivery.objects.create(route=route, state="failed", next_at=timezone.now())
-    return {"route_id": route.pk, "delivery_id": delivery.pk}
+    said = {"kind": "note", "key": "k", "title": "t", "url": "/", "created_at": timezone.now()}
+    notice = Notice.objects.create(user=cast.supervisor, **said)
+    return {"route_id": route.pk, "delivery_id": delivery.pk, "notice_id": notice.pk}
 
 
 def taxonomy_of(cast: Any) -> dict[str, Any]:
@@ -279,6 +303,8 @@ ARGUMENTS = {
     "intents:label": ["call_id"], "intents:unlabel": ["call_id"],
     "calls:detail": ["call_id"], "calls:audio": ["call_id"], "calls:peaks": ["call_id"],
     "calls:progress": ["call_id"], "calls:swap": ["call_id"], "calls:reprocess": ["call_id"],
+    "privacy:mask_assign": ["mask_id"], "privacy:mask_retry": ["mask_id"], "privacy:mask_stretch": ["mask_id"],
+    "privacy:mask_resolve": ["mask_id"], "privacy:reveal": ["call_id"],
     "review:turn": ["call_id", "turn", "word"], "review:undo": ["call_id"], "review:done": ["call_id"],
     "review:stranded": ["correction_id"], "review:undo_group": ["group"], "review:vocabulary_remove": ["term_id"],
     "exports:download": ["export_id"], "exports:remove": ["export_id"],
@@ -297,7 +323,8 @@ ARGUMENTS = {
     "learning:run_retry": ["training_id"], "learning:model": ["model_id"], "learning:promote": ["model_id"],
     "learning:rollback": ["model_id"], "learning:evaluate": ["model_id"],
     "notifications:route": ["route_id"], "notifications:log": ["route_id"], "notifications:test": ["route_id"],
-    "notifications:rotate": ["route_id"], "notifications:retry": ["delivery_id"],
+    "notifications:rotate": ["route_id"], "notifications:open": ["notice_id"], "notifications:read": ["notice_id"],
+    "notifications:retry": ["delivery_id"],
     "notifications:delete": ["route_id"], "pipeline:retry": ["run_id"], "accounts:token_revoke": ["token_id"],
 }  # fmt: skip
 

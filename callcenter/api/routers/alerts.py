@@ -26,6 +26,7 @@ from callcenter.api.schemas import (
 from callcenter.core.errors import CallcenterError
 from callcenter.insights import triage
 from callcenter.insights.models import Alert, AlertEvent
+from callcenter.privacy.services import show_alerts, text_for
 
 router = Router(tags=["alerts"])
 
@@ -54,35 +55,41 @@ def list_alerts(request: HttpRequest, filters: Query[AlertQuery]) -> AlertPage:
     }
     alerts = Alert.objects.visible_to(_user(request)).filter(**{k: v for k, v in wanted.items() if v})
     alerts = alerts.select_related("assigned_to")
-    rows, following = page(alerts, field="created_at", cursor=filters.cursor, limit=filters.limit)
-    return AlertPage(items=[_out(alert) for alert in rows], next=following)
+    rows, following = page(
+        alerts.select_related("call"), field="created_at", cursor=filters.cursor, limit=filters.limit
+    )
+    show_alerts(_user(request), rows)
+    return AlertPage(items=[AlertOut(**_values(alert)) for alert in rows], next=following)
 
 
 @router.get("/{uuid:alert_id}", response={200: AlertDetail, 404: Problem})
 def get_alert(request: HttpRequest, alert_id: UUID) -> AlertDetail:
     """Return one alert with its history and comments."""
     alert = get_object_or_404(Alert.objects.visible_to(_user(request)).select_related("assigned_to"), pk=alert_id)
-    events = alert.events.select_related("created_by", "person")
+    events = list(alert.events.select_related("created_by", "person"))
+    for event in events:
+        event.text = text_for(_user(request), alert.call, event.text)
+    show_alerts(_user(request), [alert])
     return AlertDetail(**_values(alert), events=[_event(event) for event in events])
 
 
 @router.post("/{uuid:alert_id}/acknowledge", response={200: AlertOut, 403: Problem, 404: Problem})
 def acknowledge(request: HttpRequest, alert_id: UUID) -> AlertOut:
     """Say that the alert is true and that somebody has taken it on."""
-    return _out(triage.acknowledge(alert=_triable(request, alert_id), by=_user(request)))
+    return _out(request, triage.acknowledge(alert=_triable(request, alert_id), by=_user(request)))
 
 
 @router.post("/{uuid:alert_id}/dismiss", response={200: AlertOut, 403: Problem, 404: Problem, 422: Problem})
 def dismiss(request: HttpRequest, alert_id: UUID, body: Dismissal) -> AlertOut:
     """Set the alert aside, and say why: `kind` tells a false alarm from a true alert that needs nothing."""
     alert = _triable(request, alert_id)
-    return _out(triage.dismiss(alert=alert, by=_user(request), reason=body.reason, kind=body.kind))
+    return _out(request, triage.dismiss(alert=alert, by=_user(request), reason=body.reason, kind=body.kind))
 
 
 @router.post("/{uuid:alert_id}/reopen", response={200: AlertOut, 403: Problem, 404: Problem})
 def reopen(request: HttpRequest, alert_id: UUID) -> AlertOut:
     """Take a decision back."""
-    return _out(triage.reopen(alert=_triable(request, alert_id), by=_user(request)))
+    return _out(request, triage.reopen(alert=_triable(request, alert_id), by=_user(request)))
 
 
 @router.post("/{uuid:alert_id}/assign", response={200: AlertOut, 403: Problem, 404: Problem, 422: Problem})
@@ -92,7 +99,7 @@ def assign(request: HttpRequest, alert_id: UUID, body: Assignment) -> AlertOut:
     to = User.objects.filter(username=body.username, is_active=True).first() if body.username else None
     if body.username and to is None:
         raise CallcenterError("That person may not see this alert.", code="not_visible")
-    return _out(triage.assign(alert=alert, by=_user(request), to=to))
+    return _out(request, triage.assign(alert=alert, by=_user(request), to=to))
 
 
 @router.post("/{uuid:alert_id}/comments", response={201: AlertEventOut, 403: Problem, 404: Problem, 422: Problem})
@@ -109,7 +116,8 @@ def _triable(request: HttpRequest, alert_id: UUID) -> Alert:
     return alert
 
 
-def _out(alert: Alert) -> AlertOut:
+def _out(request: HttpRequest, alert: Alert) -> AlertOut:
+    show_alerts(_user(request), [alert])
     return AlertOut(**_values(alert))
 
 

@@ -27,6 +27,7 @@ from callcenter.insights.models import Alert
 from callcenter.insights.services import alert_document
 from callcenter.pipeline import services as pipeline
 from callcenter.pipeline.models import Run
+from callcenter.privacy.services import document_for, texts_for
 
 router = Router(tags=["calls"])
 
@@ -112,14 +113,15 @@ def get_transcript_as(request: HttpRequest, call_id: UUID, fmt: Literal["srt", "
 def get_insight(request: HttpRequest, call_id: UUID) -> dict[str, Any]:
     """Return intents, sentiment, talk metrics and alerts of a call."""
     call = get_object_or_404(Call.objects.visible_to(_user(request)).select_related("insight"), pk=call_id)
+    user = _user(request)
     audit.record("call.view_insight", call, request=request, door="api")
     insight = getattr(call, "insight", None)
     alerts = Alert.objects.filter(call=call).permitted_to(_user(request)).order_by("start_ms", "rule_key")
     return {
         "call_id": str(call.pk),
         "understood": insight is not None,
-        **(insight.document if insight else {}),
-        "alerts": [alert_document(alert) for alert in alerts],
+        **(texts_for(user, call, insight.document) if insight else {}),
+        "alerts": texts_for(user, call, [alert_document(alert) for alert in alerts]),
     }
 
 
@@ -153,7 +155,7 @@ def _document(request: HttpRequest, call_id: UUID) -> dict[str, Any]:
     calls = Call.objects.visible_to(_user(request)).select_related("transcript", "recording")
     call = get_object_or_404(calls, pk=call_id)
     audit.record("call.view_transcript", call, request=request, door="api")
-    return current_document(call)
+    return document_for(_user(request), call, current_document(call))
 
 
 def _described(calls: QuerySet[Call], user: User) -> QuerySet[Call]:

@@ -23,6 +23,7 @@ from callcenter.core.storage import store
 from callcenter.learning.models import Dataset, SplitAssignment
 from callcenter.learning.services import clips, old_domain, privacy, pseudo, splits
 from callcenter.learning.services.store_rows import Row, default_name, file_dataset, free_name
+from callcenter.privacy.services import withheld
 from callcenter.review.segments import Segment, reviewed_segments
 
 Side = SplitAssignment.Side
@@ -162,12 +163,15 @@ def cut_segments(wanted: Iterable[tuple[Segment, str]], *, progress: Progress = 
 
 
 def _cut_call(call: Call, group: list[tuple[Segment, str]], cut: Cut) -> None:
+    if withheld(call.recording):
+        cut.left_out.extend(_without(s, "the recording is withheld until card data in it is muted") for s, _ in group)
+        return
     turns = list(Turn.objects.filter(transcript_id=group[0][0].transcript_id).order_by("index"))
     hidden = privacy.hidden_in(call, turns)
     plan: list[tuple[Segment, str, int, int, clips.Piece]] = []
     for segment, side in group:
         if hidden.covers(turn_index=segment.turn_index):
-            cut.left_out.append(_without(segment, "payment data without known times"))
+            cut.left_out.append(_without(segment, "private data without known times"))
             continue
         channel = _channel(segment)
         parts = clips.pieces(

@@ -97,12 +97,12 @@ def _corrected() -> set[str]:
 
 
 def _lines(call: dict[str, Any], *, replay: bool) -> list[dict[str, Any]]:
-    """Return a row for each scripted line that can be heard alone and tells no payment data."""
+    """Return a row for each scripted line that can be heard alone and tells nothing private."""
     two = call["layout"] == "two_party"
     lines = [
         {**line, "index": at, "words": []} for at, line in enumerate(call["reference"]) if line["party"] in _CHANNEL
     ]
-    hidden = privacy.payment_spans(lines)
+    hidden = privacy.private_spans(lines)
     chosen, wanted = [], []
     for line in lines:
         start, end = int(line["start_ms"]), int(line["end_ms"])

@@ -1,4 +1,4 @@
-"""What may be learned from: consent of team and call, and the stretches in which payment data was spoken."""
+"""What may be learned from: consent of team and call, and the stretches in which something private was spoken."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Any
 
 from django.db.models import Q
 
+from analytics.redaction import placeholder_kind
 from callcenter.calls.models import Call, Turn
 from callcenter.insights.models import Alert, Category
-
-_DETECTORS = ("card_number", "card_code", "account_number")
+from callcenter.privacy.services.keeping import known_places
+from callcenter.privacy.services.levels import level_for
+from callcenter.privacy.services.seeing import document_of, spans_of
 
 Span = tuple[int, int]
 
@@ -26,7 +28,7 @@ def has_consent(call: Call) -> bool:
 
 
 class Hidden:
-    """The payment data of one call: spans of time, turns and, where neither is known, all of it."""
+    """What of one call is private: spans of time, turns and, where neither is known, all of it."""
 
     def __init__(self) -> None:
         self.spans: list[Span] = []
@@ -39,9 +41,10 @@ class Hidden:
 
 
 def hidden_in(call: Call, turns: Sequence[Turn]) -> Hidden:
-    """Return what of a call must not be learned: alerts that nobody dismissed, and what the detectors find now.
+    """Return what of a call must not be learned: what the privacy layer hides from training, and payment alerts.
 
-    The detectors look at the text as it reads now: a person may have corrected a misheard digit after the alert.
+    The layer looks at the text as it reads now: a person may have corrected a misheard digit. Of the alerts, those that
+    nobody dismissed count. A card's place without times closes the whole call.
     """
     found = Hidden()
     alerts = Alert.objects.filter(call=call, category=Category.PAYMENT_DATA).exclude(status=Alert.Status.DISMISSED)
@@ -52,30 +55,30 @@ def hidden_in(call: Call, turns: Sequence[Turn]) -> Hidden:
             found.turns.add(alert.turn_index)
         else:
             found.everything = True
-    document = [
-        {
-            "index": turn.index,
-            "party": turn.party,
-            "start_ms": turn.start_ms,
-            "end_ms": turn.end_ms,
-            "text": turn.text,
-            "words": [{"text": w[0], "start_ms": w[1], "end_ms": w[2]} for w in turn.words],
-        }
-        for turn in turns
-    ]
-    found.spans += payment_spans(document)
+    for place in known_places(call.recording):
+        if place["start_ms"] is None:
+            found.everything = True
+        else:
+            found.spans.append((place["start_ms"], place["end_ms"]))
+    found.spans += private_spans(document_of(turns)["turns"])
     return found
 
 
-def payment_spans(turns: Iterable[dict[str, Any]]) -> list[Span]:
-    """Return where card numbers, card codes and account numbers are spoken, in milliseconds."""
-    from analytics.nlu.detectors import DETECTORS
-    from analytics.nlu.text import read
+def private_spans(turns: Iterable[dict[str, Any]]) -> list[Span]:
+    """Return where something is said that is not learned from, in milliseconds: hidden already, or to be hidden.
 
-    call = read({"turns": list(turns)})
-    spans = []
-    for name in _DETECTORS:
-        for finding in DETECTORS[name](call, {}):
-            tokens = finding.stream.tokens[finding.start : finding.end]
-            spans.append((min(t.start_ms for t in tokens), max(t.end_ms for t in tokens)))
-    return sorted(set(spans))
+    Where the words have no times, that is all of the turn.
+    """
+    document = {"turns": list(turns)}
+    hides = level_for("training").hides
+    times = {turn["index"]: (int(turn["start_ms"]), int(turn["end_ms"])) for turn in document["turns"]}
+    spans = {
+        times[span.turn] if span.start_ms is None or span.end_ms is None else (int(span.start_ms), int(span.end_ms))
+        for span in spans_of(document)
+        if span.kind in hides
+    }
+    for turn in document["turns"]:
+        for word in turn["words"]:
+            if placeholder_kind(str(word["text"])):
+                spans.add((int(word["start_ms"]), int(word["end_ms"])))
+    return sorted(spans)

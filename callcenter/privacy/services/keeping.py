@@ -168,6 +168,17 @@ def receive(*, recording: Recording, key: str) -> dict[str, Any]:
     return cleaned
 
 
+def receive_stray(*, recording: Recording | None, key: str) -> None:
+    """Clean an artefact that is nobody's answer (any more), if it is there."""
+    if not store().exists(key):
+        return
+    if recording is not None:
+        receive(recording=recording, key=key)
+        return
+    put(key, clean(json.loads(store().get_bytes(key))))
+    forget_raw(key)
+
+
 def put(key: str, document: dict[str, Any]) -> None:
     """Write a transcript artefact."""
     store().put_bytes(key, json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode())

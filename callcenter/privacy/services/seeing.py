@@ -11,6 +11,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from difflib import SequenceMatcher
 from typing import Any
 
 from django.core.cache import cache
@@ -100,6 +101,22 @@ def searchable(turns: Sequence[Turn], level: Level) -> dict[int, str]:
     return {index: " ".join(text for text in texts if text) for index, texts in words_of(turns, level).items()}
 
 
+def restored(words: Sequence[str], seen: Sequence[str], new: Sequence[str]) -> list[str]:
+    """Return `new`, typed by somebody who saw `seen` for `words`: what was hidden and left alone is as it was."""
+    out: list[str] = []
+    for tag, a, b, c, d in SequenceMatcher(None, list(seen), list(new), autojunk=False).get_opcodes():
+        if tag == "equal":
+            out += words[a:b]
+            continue
+        left = [at for at in range(a, b) if seen[at] != words[at]]
+        for text in new[c:d]:
+            at = next((at for at in left if seen[at] == text), None)
+            if at is not None:
+                left.remove(at)
+            out.append(text if at is None else words[at])
+    return out
+
+
 def document_for(who: User | str, call: Call, document: dict[str, Any]) -> dict[str, Any]:
     """Return a transcript document as this user or sink may have it; a placeholder is one word with the time of all."""
     out = redact_document(document, spans_of(document), level_for(who, call))
@@ -157,7 +174,7 @@ class _Reader:
 
     def deep(self, value: Any) -> Any:
         if isinstance(value, str):
-            return self.text(value) if " " in value or len(value) > 11 else value
+            return self.text(value) if _is_text(value) else value
         if isinstance(value, list | tuple):
             return [self.deep(item) for item in value]
         return {key: self.deep(item) for key, item in value.items()} if isinstance(value, dict) else value
@@ -176,6 +193,11 @@ class _Reader:
                 if span.kind in self.level.hides and span.turn in said
             ]
         return self._hidden
+
+
+def _is_text(value: str) -> bool:
+    """Return whether a value may say something; names, ids and moments may not."""
+    return " " in value or "@" in value or (len(value) > 5 and not any(letter.isalpha() for letter in value))
 
 
 def norms(text: str) -> list[str]:

@@ -49,7 +49,7 @@ def queue(request: HttpRequest) -> HttpResponse:
     context = {
         "tabs": _tabs(request),
         "show": tab,
-        "entries": selectors.entries(turns, sampled=tab == "sample"),
+        "entries": selectors.entries(turns, user, sampled=tab == "sample"),
         "state": selectors.state(user),
         "stop_share": STOP_SHARE,
         "seconds_each": SECONDS_EACH,
@@ -190,7 +190,7 @@ def _batches(request: HttpRequest) -> list[dict[str, Any]]:
     for row in rows:
         example = live.filter(group=row["group"]).first()
         if example is not None:
-            before, after = selectors.what_changed(example, swapped=False)
+            before, after = selectors.changed_for(user, example)
             found.append({**row, "before": before, "after": after})
     return found
 

@@ -14,9 +14,11 @@ from django.views.decorators.http import require_http_methods, require_POST
 from callcenter.accounts.decorators import EDITORS, person, roles_required
 from callcenter.calls.models import Call
 from callcenter.core.errors import CallcenterError
+from callcenter.privacy.services import text_for
 from callcenter.review import services
 from callcenter.review.access import View, view_of
 from callcenter.review.models import Correction
+from callcenter.review.page import seen_piece
 from callcenter.review.projection import OTHER
 from callcenter.review.replay import Piece, Unfit
 from callcenter.review.understanding import understand_again
@@ -71,7 +73,7 @@ def _save(request: HttpRequest, call: Call, turn: int, word: int) -> HttpRespons
     except CallcenterError as problem:
         return _problem(request, call, problem)
     if _wants_json(request):
-        return JsonResponse(_said(saved))
+        return JsonResponse(_said(saved, call, request))
     if action == "confirm":
         messages.success(request, "Noted: this turn is right.")
     elif saved.pending:
@@ -81,15 +83,20 @@ def _save(request: HttpRequest, call: Call, turn: int, word: int) -> HttpRespons
     return redirect(_back(request, call, saved.piece))
 
 
-def _said(saved: services.Saved) -> dict[str, Any]:
+def _said(saved: services.Saved, call: Call, request: HttpRequest) -> dict[str, Any]:
     piece = saved.piece
+    seen: list[str] = []
+    if piece is not None:
+        call.refresh_from_db()
+        user = person(request)
+        seen = seen_piece(call, user, view_of(call, user), piece)
     return {
         "state": "saved",
         "pending": saved.pending,
         "corrections": len(saved.corrections),
         "gone": piece is None,
         "digest": piece.digest() if piece else "",
-        "words": [[w.text, w.start_ms, w.end_ms] for w in piece.words] if piece else [],
+        "words": [[t, w.start_ms, w.end_ms] for t, w in zip(seen, piece.words, strict=False)] if piece else [],
     }
 
 
@@ -99,7 +106,7 @@ def _conflict(request: HttpRequest, call: Call, conflict: services.Conflict, tur
         document = {
             "state": "conflict",
             "message": conflict.message,
-            "theirs": theirs.text if theirs else "",
+            "theirs": text_for(person(request), call, theirs.text) if theirs else "",
             "gone": theirs is None,
             "digest": theirs.digest() if theirs else "",
         }
@@ -110,7 +117,7 @@ def _conflict(request: HttpRequest, call: Call, conflict: services.Conflict, tur
         piece = _piece(view, turn, word)
         if piece is not None:
             context |= _form(call, view, piece, request)
-            context["text"] = conflict.mine or piece.text
+            context["text"] = conflict.mine or context["text"]
     return render(request, "review/turn.html", context, status=409)
 
 
@@ -125,18 +132,19 @@ def _form(call: Call, view: View, piece: Piece, request: HttpRequest) -> dict[st
     party = OTHER[piece.party] if call.parties_swapped else piece.party
     heard = view.done.state.heard_in(piece)
     start, end = piece.span()
+    seen = seen_piece(call, person(request), view, piece)
     return {
         "call": call,
         "turn_no": piece.key[0],
         "word_no": piece.key[1],
         "digest": piece.digest(),
         "session": uuid.uuid4(),
-        "text": piece.text,
-        "heard": " ".join(word.text for word in heard),
+        "text": " ".join(seen),
+        "heard": text_for(person(request), call, " ".join(word.text for word in heard)),
         "party": party,
         "parties": PARTIES,
         "words": [
-            {"number": n, "text": w.text, "start": f"{w.start_ms / 1000:.2f}", "end": f"{w.end_ms / 1000:.2f}"}
+            {"number": n, "text": seen[n], "start": f"{w.start_ms / 1000:.2f}", "end": f"{w.end_ms / 1000:.2f}"}
             for n, w in enumerate(piece.words)
         ],
         "start_ms": start,
