@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 MAX_TEXT = 64_000
+MAX_LINE = 4_000
 MAX_DEPTH = 8
 MAX_BRACKETS = 40
 MAX_PHRASES = 500
@@ -105,6 +106,8 @@ def read(text: str, *, key: str = "") -> Reading:
     """Return the rule that a text says, or every mistake in it. With `key`, the rule must keep that key."""
     if len(text) > MAX_TEXT:
         return Reading(None, [Mistake("", f"The text has {len(text):,} letters; a rule may have {MAX_TEXT:,}.")])
+    if (line := next((n for n, row in enumerate(text.splitlines(), 1) if len(row) > MAX_LINE), None)) is not None:
+        return Reading(None, [Mistake("", f"This line is too long; a line may have {MAX_LINE:,} letters.", line)])
     if (line := _too_deep(text)) is not None:
         return Reading(None, [Mistake("", "Not readable: brackets stand too deep within each other.", line)])
     loader = None
