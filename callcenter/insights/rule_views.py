@@ -20,6 +20,7 @@ from callcenter.core.errors import CallcenterError
 from callcenter.insights import figures, rulebook, rulejobs, tryout
 from callcenter.insights import rules as services
 from callcenter.insights.models import RESTRICTED, Category, Rule, RuleJob
+from callcenter.privacy.services import text_for
 
 PERIODS = {"": ("all stored calls", None), "7": ("the last 7 days", 7), "30": ("the last 30 days", 30),
            "90": ("the last 90 days", 90)}  # fmt: skip
@@ -230,7 +231,7 @@ def _examples(job: RuleJob, user: User) -> list[dict[str, Any]]:
         if call is None:
             continue
         turn = Turn.objects.filter(transcript=call.transcript_id, index=place["turn"]).only("text").first()
-        shown.append({**place, "call": call, "quote": turn.text[:400] if turn else ""})
+        shown.append({**place, "call": call, "quote": text_for(user, call, turn.text)[:400] if turn else ""})
     return shown
 
 
