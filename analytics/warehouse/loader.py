@@ -112,6 +112,14 @@ def delete_call(engine: Engine, call_id: uuid.UUID | str) -> bool:
     return _retrying(engine, partial(_remove, call_ids=[key])) > 0
 
 
+def delete_calls(engine: Engine, call_ids: Iterable[uuid.UUID]) -> int:
+    """Remove these calls from facts and rollups and return how many were there."""
+    removed, rest = 0, iter(call_ids)
+    while chunk := list(itertools.islice(rest, BATCH)):
+        removed += _retrying(engine, partial(_remove, call_ids=chunk))
+    return removed
+
+
 def delete_missing(engine: Engine, keep: Iterable[uuid.UUID | str]) -> int:
     """Remove the calls that are not among `keep` and return how many: the end of a rebuild without an empty
     hour.
@@ -119,11 +127,7 @@ def delete_missing(engine: Engine, keep: Iterable[uuid.UUID | str]) -> int:
     kept = {one if isinstance(one, uuid.UUID) else uuid.UUID(one) for one in keep}
     with engine.connect() as connection:
         gone = sorted(set(connection.scalars(select(fact_call.c.call_id))) - kept)
-    removed = 0
-    for start in range(0, len(gone), BATCH):
-        chunk = gone[start : start + BATCH]
-        removed += _retrying(engine, partial(_remove, call_ids=chunk))
-    return removed
+    return delete_calls(engine, gone)
 
 
 def truncate_all(engine: Engine) -> None:

@@ -40,8 +40,9 @@ def visible(user: User) -> VisibleTeams:
     """Return the warehouse's access scope of this user: the one place where roles become scopes."""
     own = user.pk if user.is_agent else None
     if user.sees_all_teams:
-        return VisibleTeams.all()
-    return VisibleTeams.of(user.teams.values_list("pk", flat=True), own_agent_id=own)
+        return VisibleTeams.all(restricted=user.sees_restricted_alerts)
+    teams = user.teams.values_list("pk", flat=True)
+    return VisibleTeams.of(teams, own_agent_id=own, restricted=user.sees_restricted_alerts)
 
 
 def call_filter(user: User, query: CallQuery) -> CallFilter:
