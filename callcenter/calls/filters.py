@@ -19,6 +19,7 @@ from callcenter.calls.models import Call, CallQuerySet
 from callcenter.insights.models import Alert, Category
 from callcenter.pipeline.models import Run
 
+PARTIES = {"customer": "The customer", "agent": "The agent"}
 MOODS = ("negative", "neutral", "positive")
 STATES = {"ready": "Understood", "processing": "In progress", "failed": "Failed"}
 PERIODS = {"today": 1, "7": 7, "30": 30, "90": 90, "365": 365}
@@ -34,6 +35,7 @@ class CallQuery:
     """
 
     q: str = ""
+    said_by: str = ""
     start: date | None = None
     end: date | None = None
     team: int | None = None
@@ -89,6 +91,7 @@ class CallQuery:
                 problems.append("That batch is not known.")
         return cls(
             q=params.get("q", "").replace("\x00", "").strip()[:MAX_QUERY],
+            said_by=one_of("said_by", PARTIES),
             start=start,
             end=end,
             team=number("team"),

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
-from django.contrib.postgres.search import SearchHeadline, SearchQuery
+from django.contrib.postgres.search import SearchHeadline
 from django.db.models import CharField, Count, Exists, F, FloatField, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.utils.html import escape
@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString, mark_safe
 from callcenter.accounts.models import Role, Team, User
 from callcenter.calls.filters import CallQuery
 from callcenter.calls.models import Call, CallQuerySet, Queue, Turn
+from callcenter.calls.searching import search_query
 from callcenter.core.paging import Key, Page, paginate, parse_id, parse_time
 from callcenter.insights.models import RESTRICTED, Intent
 from callcenter.pipeline.models import Run
@@ -64,11 +65,6 @@ def open_alerts_of(user: User) -> Q:
     return Q(alerts__status="open") & seen
 
 
-def search_query(text: str) -> SearchQuery:
-    """Return the full-text query that people type: words, "phrases", or, -not."""
-    return SearchQuery(text, search_type="websearch", config="english")
-
-
 def matching(calls: CallQuerySet, query: CallQuery, *, user: User) -> CallQuerySet:
     """Return the calls that meet the whole filter, the search text included."""
     calls = query.apply(calls, user=user)
@@ -76,6 +72,8 @@ def matching(calls: CallQuerySet, query: CallQuery, *, user: User) -> CallQueryS
         turns = Turn.objects.filter(
             call=OuterRef("pk"), transcript=OuterRef("transcript_id"), search=search_query(query.q)
         )
+        if query.said_by:
+            turns = turns.filter(party=query.said_by)
         by_reference = Q(external_id__iexact=query.q) | Q(customer_ref__iexact=query.q) | Q(filename__icontains=query.q)
         calls = calls.filter(Q(Exists(turns)) | by_reference)
     return calls
@@ -103,12 +101,12 @@ def calls_page(
     return CallsPage(
         page=page,
         count=calls.values("pk")[: COUNT_LIMIT + 1].count(),
-        snippets=snippets([call.pk for call in page.items], query.q) if query.q else {},
+        snippets=snippets([call.pk for call in page.items], query.q, party=query.said_by) if query.q else {},
     )
 
 
-def snippets(call_ids: Iterable[Any], text: str) -> dict[Any, list[Snippet]]:
-    """Return, per call, the first turns in which the text stands, with the words marked."""
+def snippets(call_ids: Iterable[Any], text: str, *, party: str = "") -> dict[Any, list[Snippet]]:
+    """Return, per call, the first turns (of one party) in which the text stands, with the words marked."""
     headline = SearchHeadline(
         "text",
         search_query(text),
@@ -124,6 +122,8 @@ def snippets(call_ids: Iterable[Any], text: str) -> dict[Any, list[Snippet]]:
         .only("call_id", "index", "party", "start_ms")
         .annotate(headline=headline)
     )
+    if party:
+        turns = turns.filter(party=party)
     found: dict[Any, list[Snippet]] = defaultdict(list)
     for turn in turns:
         if len(found[turn.call_id]) < SNIPPETS_PER_CALL:

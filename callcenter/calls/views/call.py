@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from callcenter.accounts.decorators import READERS, SUPERVISORS, person, roles_required
 from callcenter.calls import call_page, selectors
-from callcenter.calls.filters import MOODS, STATES, CallQuery
+from callcenter.calls.filters import MOODS, PARTIES, STATES, CallQuery
 from callcenter.calls.models import Call
 from callcenter.core import audit
 from callcenter.core.errors import CallcenterError
@@ -44,6 +44,7 @@ def call_list(request: HttpRequest) -> HttpResponse:
         "choices": selectors.choices(user),
         "states": STATES.items(),
         "moods": MOODS,
+        "parties": PARTIES.items(),
         "categories": Category.choices,
         "directions": Call.Direction.choices,
         "intent_labels": selectors.intent_labels(),
