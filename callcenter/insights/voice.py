@@ -20,15 +20,26 @@ def add(*, call: Call, transcript: dict[str, Any], document: dict[str, Any]) -> 
     Never raises: the words are understood without it.
     """
     from analytics.nlu.voice import voice_signal
-    from asr_worker.voice import voice_key
 
     if not settings.ENV.VOICE_SIGNAL:
         return
     try:
-        tracks = json.loads(store().get_bytes(voice_key(call.recording.sha256)))
+        tracks = _tracks(call)
         moods = document["sentiment"]["turns"]
         document["voice"] = voice_signal(tracks, transcript["turns"], moods)
     except FileNotFoundError:
         return  # transcribed before there was such a thing, or by a worker that has it switched off
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         log.warning("voice_not_read", call=str(call.pk), error=type(error).__name__)
+
+
+def _tracks(call: Call) -> Any:
+    """Return the tracks of the recording as it was heard: of the muted variant, else of the original."""
+    from asr_worker.pipeline import sha_of_key
+    from asr_worker.voice import voice_key
+
+    recording = call.recording
+    for sha in dict.fromkeys((sha_of_key(recording.storage_key), recording.sha256)):
+        if store().exists(voice_key(sha)):
+            return json.loads(store().get_bytes(voice_key(sha)))
+    raise FileNotFoundError

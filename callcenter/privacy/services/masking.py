@@ -182,7 +182,10 @@ def _keep_original(mask: Mask, source: Path, folder: Path) -> str:
 
 
 def remove_doomed(mask_id: int) -> None:
-    """Delete what was replaced, and everything that was derived from it but the transcripts, which are clean."""
+    """Delete what was replaced, and all that was derived from it but the clean transcripts and the tracks of the voice.
+
+    Those tell loudness and pitch ten times a second, and no word.
+    """
     mask = Mask.objects.select_related("recording").get(pk=mask_id)
     for key in mask.doomed:
         if Recording.objects.filter(storage_key=key).exists():
@@ -190,7 +193,7 @@ def remove_doomed(mask_id: int) -> None:
         folder = f"artefacts/{sha_of_key(key)}/"
         kept = set(Transcript.objects.filter(artefact_key__startswith=folder).values_list("artefact_key", flat=True))
         for derived in list(store().iter_keys(folder)):
-            if derived not in kept:
+            if derived not in kept and not derived.startswith(f"{folder}voice/"):
                 store().delete(derived)
         store().delete(key)
     Mask.objects.filter(pk=mask_id, doomed=mask.doomed).update(doomed=[])
