@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from callcenter.insights.notifications import outbox, services
+from callcenter.insights.notifications import inbox, outbox, services
 from callcenter.insights.notifications.models import Delivery, Route
 from tests.factories import AlertFactory, CallFactory
 from tests.notifications.receiver import Receiver, receiving
@@ -127,3 +127,27 @@ def test_every_state_of_the_pages_fits_a_telephone(sign_in: Any, cast: Any, rece
     fits(page, "/alerts/notifications/new", "notifications-new")
     fits(page, hook.get_absolute_url(), "notifications-webhook")
     fits(page, mail.get_absolute_url(), "notifications-mail")
+
+
+def test_the_bell_counts_and_the_inbox_empties_it(sign_in: Any, cast: Any) -> None:
+    page = sign_in(cast.agent)
+    fits(page, "/inbox/", "inbox-empty")
+    long = "A job with a name that was made by somebody who likes long names of files_and_folders_without_any_blank.wav"
+    for n, (kind, title, grave) in enumerate(
+        [("assigned", "An alert was assigned to you by Supervisor", False), ("job", f"{long} failed", True),
+         ("comment", "Supervisor commented on a call", False)]
+    ):  # fmt: skip
+        text = "Churn · Team A, call of 25 Nov, 14:02"
+        inbox.tell(user=cast.agent, kind=kind, key=str(n), title=title, url="/account/", grave=grave, text=text)
+    fits(page, "/inbox/", "inbox")
+    bell = page.locator("#bell")
+    assert bell.inner_text().strip() == "3"
+    page.get_by_role("button", name="Mark as read: Supervisor commented").click()
+    page.locator("#bell", has_text="2").wait_for()
+    page.get_by_role("button", name="An alert was assigned to you by Supervisor (unread)").click()
+    page.wait_for_url("**/account/")
+    assert page.locator("#bell").inner_text().strip() == "1"
+    page.goto("/inbox/")
+    page.get_by_role("button", name="Mark all as read").click()
+    page.locator("article.notice-unread").first.wait_for(state="detached")
+    assert page.locator("#bell").inner_text().strip() == ""

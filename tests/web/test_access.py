@@ -91,7 +91,7 @@ TABLE: dict[str, tuple[str, tuple[Any, ...]]] = {
     "notifications:test": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, MAY)),
     "notifications:rotate": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, MAY)),
     "notifications:retry": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, MAY)),
-    "notifications:delete": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, MAY)),
+    "notifications:delete": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, GONE)),
     "intents:list": ("GET", (OUT, NO, NO, IN, IN, NO, NO, IN)),
     "intents:new": ("GET", (OUT, NO, NO, IN, IN, NO, NO, IN)),
     "intents:edit": ("GET", (OUT, NO, NO, IN, IN, NO, NO, IN)),

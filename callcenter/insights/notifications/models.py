@@ -162,10 +162,55 @@ class DeliveryItem(models.Model):
 
 
 class Mark(models.Model):
-    """Up to when it was made sure that every alert is in the outbox; one row."""
+    """Up to when something was looked through: 1, that every alert is in the outbox; 2, the sources of the inbox."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     until = models.DateTimeField()
 
     def __str__(self) -> str:
         return f"{self.until:%Y-%m-%d %H:%M}"
+
+
+class NoticeQuerySet(models.QuerySet["Notice"]):
+    def visible_to(self, user: User) -> NoticeQuerySet:
+        """Return what was written to this user; nobody reads another's."""
+        return self.filter(user=user) if user.is_authenticated and user.is_active else self.none()
+
+    def unread(self) -> NoticeQuerySet:
+        return self.filter(read_at=None)
+
+
+class Notice(models.Model):
+    """One line in a person's inbox. It names things and leads to them; what they say is read where they stand."""
+
+    class Kind(models.TextChoices):
+        ASSIGNED = "assigned", "Assigned to you"
+        COMMENT = "comment", "Comment"
+        JOB = "job", "Your job"
+        NIGHT = "night", "Learning night"
+        NOTE = "note", "Note"
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="notices")
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    #: What it is about, so that it is said once.
+    key = models.CharField(max_length=120)
+    title = models.CharField(max_length=200)
+    text = models.CharField(max_length=300, blank=True)
+    url = models.CharField(max_length=300)
+    #: Something went wrong or cannot wait.
+    grave = models.BooleanField(default=False)
+    created_at = models.DateTimeField()
+    read_at = models.DateTimeField(null=True, blank=True)
+
+    objects = NoticeQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        constraints = [models.UniqueConstraint(fields=["user", "key"], name="one_notice_per_user_and_key")]
+        indexes = [
+            models.Index(fields=["user", "-created_at", "-id"]),
+            models.Index(fields=["user"], condition=models.Q(read_at=None), name="notice_unread"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from callcenter.insights.notifications import outbox
+from callcenter.insights.notifications import inbox, outbox
 
 
 @shared_task(name="notifications.deliver")
@@ -27,5 +27,6 @@ def surges_raised(surge_ids: list[int]) -> None:
 
 @shared_task(name="notifications.sweep")
 def sweep() -> None:
-    """Find what got lost and send it again."""
+    """Find what got lost and send it again; fill the inboxes."""
     outbox.sweep()
+    inbox.collect()
