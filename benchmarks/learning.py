@@ -3,12 +3,15 @@
 tiny.en learns `spelled_entities` from its training speakers; others judge, and read speech (`librispeech_other`)
 tells what was forgotten. Every figure of a method that can be merged is of the exported int8 model, beam 5, in the
 served path. Adapters that cannot be merged are scored in float32, greedily, against the base scored likewise.
-The intervals are bootstraps by speaker. Set BENCH_QUICK=1 for the main method alone.
+The intervals are bootstraps by speaker. The goal is decided on Whisper's basic normaliser, which keeps apart how
+letters and numbers are written; the product's own (en-1), which evens them out, stands beside it. The main method's
+clock covers labelling the replayed speech, the fit with encoding, and the export. BENCH_QUICK=1: the main method alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import sys
@@ -18,13 +21,19 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import common, learning_data
-from benchmarks.learning_steps import rows_of
+from benchmarks.learning_steps import NORMALISERS, rows_of
 
 SETS = ["test-new", "test-old"]
+DECIDES = "basic"
 GOALS = {"relative_gain": 0.55, "old_domain_loss": 0.01, "seconds": 600.0, "speed_against_trainer": 5.0}
-#: Chosen on folds of the training speakers.
+#: Chosen on folds of the training speakers: nobody held out, one changed copy of each new clip, many old ones thrice.
 MAIN: dict[str, Any] = {
-    "method": "frozen_encoder", "epochs": 8, "patience": 0, "learning_rate": 1e-4, "schedule": "cosine",
+    "method": "frozen_encoder", "epochs": 7, "patience": 0, "learning_rate": 1.5e-4, "schedule": "cosine",
+    "hold_out": 0.0, "replay_visits": 3, "average_with_base": 0.3,
+    "augment": {
+        "speed": 0.8, "speed_range": [0.9, 1.1], "noise": 0.3, "noise_snr_db": [10.0, 25.0], "gain": 0.3, "copies": 1,
+        "old_domain": False,
+    },
 }  # fmt: skip
 OTHERS: dict[str, dict[str, Any]] = {
     "full": {"method": "full", "epochs": 3, "patience": 0},
@@ -39,46 +48,87 @@ DISTURBED: dict[str, dict[str, Any]] = {
     "augmented": {"augment": {"noise": 0.7, "telephone": 0.3, "codec": 0.3, "gain": 0.3, "copies": 1}},
     "adversarial": {"adversary": "fgm"},
 }
+#: As the Seq2SeqTrainer beside it: every row in every epoch, nobody held out, no averaging.
+SAME: dict[str, Any] = {"method": "frozen_encoder", "patience": 0, "learning_rate": 1e-4, "hold_out": 0.0}
 TRAINER_EPOCHS, TRAINER_RATE, BATCH = 3, 3e-5, 8
+NOISE_ROWS = 48
 
 
 class Bench:
-    """One run: steps in processes of their own, what they found, and what could not be measured."""
+    """One run: steps in processes of their own, what they found, and what could not be measured.
+
+    What a step found stays in the work folder. Asked for the same on the same data with the same code, it is taken from
+    there (and said to be), so that a run that was cut off goes on where it stopped.
+    """
 
     def __init__(self, work: Path, data: Path, base: str) -> None:
         self.work, self.data, self.base = work, data, base
         self.problems: list[str] = []
+        self.reused: list[str] = []
+        self.keys: dict[str, str] = {}
+        self.encoded = 0
+        parts = [*sorted((common.ROOT / "asr_worker" / "training").glob("*.py"))]
+        parts += [common.ROOT / "benchmarks" / f"learning_{part}.py" for part in ("data", "noise", "steps")]
+        parts += [data / name / "manifest.jsonl" for name in learning_data.NEEDED]
+        self.ground = hashlib.sha256(b"".join(path.read_bytes() for path in parts)).hexdigest()
 
-    def step(self, name: str, /, **told: Any) -> dict[str, Any]:
-        print(f"{name} {told.get('name', '')} ...", file=sys.stderr, flush=True)
-        document = json.dumps({"work": str(self.work), **told})
-        found = common.in_own_process("benchmarks.learning_steps", [name, document])
+    def step(self, step: str, /, *, after: Sequence[str] = (), **told: Any) -> dict[str, Any]:
+        """Return what a step found; `after` names the steps whose results it works on."""
+        name = f"{step} {told.get('name', '')}".strip()
+        decides = [self.ground, self.base, step, told, [self.keys.get(other, "") for other in after]]
+        key = self.keys[name] = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+        kept = self.work / "steps" / f"{name.replace(' ', '-')}.json"
+        before = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+        if before.get("key") == key:
+            print(f"{name}: as measured before", file=sys.stderr, flush=True)
+            self.reused.append(name)
+            return before["found"]
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        kept.unlink(missing_ok=True)
+        found = common.in_own_process("benchmarks.learning_steps", [step, json.dumps({"work": str(self.work), **told})])
         if "error" in found:
-            self.problems.append(f"{name} {told.get('name', '')}: {found['error']}")
+            self.problems.append(f"{name}: {found['error']}")
+        else:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_text(json.dumps({"key": key, "found": found}), encoding="utf-8")
         return found
 
     def gains(self, name: str, against: str) -> dict[str, Any]:
+        """Return per normaliser what a model gains on the new domain and loses on the old one."""
         from asr_worker.gain import paired_gain
 
-        found = {s: paired_gain(rows_of(self.work, name, s), rows_of(self.work, against, s)) for s in SETS}
-        new, old = found["test-new"], found["test-old"]
-        return {
-            "wer_before": new["wer_before"], "wer_after": new["wer_after"], "relative_gain": new["relative"],
-            "low": new["low"], "high": new["high"], "old_before": old["wer_before"], "old_after": old["wer_after"],
-        }  # fmt: skip
+        out: dict[str, Any] = {}
+        for normaliser in NORMALISERS:
+            new, old = (
+                paired_gain(rows_of(self.work, name, s, normaliser), rows_of(self.work, against, s, normaliser))
+                for s in SETS
+            )
+            out[normaliser] = {
+                "wer_before": new["wer_before"], "wer_after": new["wer_after"], "relative_gain": new["relative"],
+                "low": new["low"], "high": new["high"], "words": new["words"],
+                "old_before": old["wer_before"], "old_after": old["wer_after"], "old_words": old["words"],
+                "old_loss": -old["absolute"], "old_loss_low": -old["absolute_high"],
+                "old_loss_high": -old["absolute_low"],
+            }  # fmt: skip
+        return out
 
     def method(self, name: str, config: dict[str, Any]) -> dict[str, Any] | None:
         """Return one row of the table, or None after noting why there is none."""
-        made = self.step("fit", name=name, base=self.base, dataset="train", config=config)
+        alone = {"only": self.encoded} if name == "main" else {}
+        made = self.step(
+            "fit", after=["data"], name=name, base=self.base, dataset="train", config=config, shared=True, **alone
+        )
         if "error" in made:
             return None
         if made["mergeable"]:
-            scored = self.step("score", name=name, model=str(self.work / "served" / name), sets=SETS)
+            served = str(self.work / "served" / name)
+            scored = self.step("score", after=[f"fit {name}"], name=name, model=served, sets=SETS)
         else:
             adapter = str(self.work / "fits" / name / "adapter")
-            if not (self.work / "evaluations" / "base-greedy-test-new.json").is_file():
-                self.step("greedy", name="base-greedy", base=self.base, adapter="", sets=SETS)
-            scored = self.step("greedy", name=name, base=self.base, adapter=adapter, sets=SETS)
+            started = self.step("greedy", after=["data"], name="base-greedy", base=self.base, adapter="", sets=SETS)
+            scored = started if "error" in started else self.step(
+                "greedy", after=[f"fit {name}"], name=name, base=self.base, adapter=adapter, sets=SETS
+            )  # fmt: skip
         if "error" in scored:
             return None
         scoring = "int8, beam 5" if made["mergeable"] else "fp32, greedy"
@@ -87,57 +137,67 @@ class Bench:
     def against_trainer(self) -> dict[str, Any] | None:
         """Return both ways' time per epoch and WER: the same rows, model, batch size and number of epochs."""
         plain = self.step(
-            "trainer", base=self.base, dataset="train-without-replay", epochs=TRAINER_EPOCHS, rate=TRAINER_RATE,
-            batch=BATCH,
+            "trainer", after=["data"], base=self.base, dataset="train-without-replay", epochs=TRAINER_EPOCHS,
+            rate=TRAINER_RATE, batch=BATCH,
         )  # fmt: skip
-        config = {**MAIN, "epochs": TRAINER_EPOCHS, "batch_size": BATCH}
-        ours = self.step("fit", name="same-epochs", base=self.base, dataset="train-without-replay", config=config)
+        config = {**SAME, "epochs": TRAINER_EPOCHS, "batch_size": BATCH}
+        ours = self.step(
+            "fit", after=["data"], name="same-epochs", base=self.base, dataset="train-without-replay", config=config
+        )
         if "error" in plain or "error" in ours:
             return None
-        for name in ("trainer", "same-epochs"):
-            found = self.step("score", name=name, model=str(self.work / "served" / name), sets=SETS[:1])
+        for name, after in (("trainer", "trainer"), ("same-epochs", "fit same-epochs")):
+            served = str(self.work / "served" / name)
+            found = self.step("score", after=[after], name=name, model=served, sets=SETS)
             if "error" in found:
                 return None
-            (plain if name == "trainer" else ours)["wer"] = found["test-new"]
-        # Per row, since ours holds speakers out for validation and the other does not.
-        rows = sum(1 for _ in (self.work / "train-without-replay" / "manifest.jsonl").open())
-        fitted = json.loads((self.work / "fits" / "same-epochs" / "fit.json").read_text())["result"]
-        each = ours["seconds_per_epoch"] / max(1, sum(fitted["rows"].values())) * plain["rows"]
+        wer = {name: self.gains(name, "base") for name in ("trainer", "same-epochs")}
         return {
-            "epochs": TRAINER_EPOCHS, "rows": rows,
-            "trainer_seconds_per_epoch": plain["seconds_per_epoch"], "ours_seconds_per_epoch": round(each, 2),
-            "faster": round(plain["seconds_per_epoch"] / each, 2),
-            "trainer_seconds": plain["seconds"], "ours_seconds_with_encoding_and_validation": ours["fit_seconds"],
-            "trainer_wer": plain["wer"], "ours_wer": ours["wer"],
+            "epochs": TRAINER_EPOCHS, "rows": ours["rows"], "trainer_rows": plain["rows"],
+            "trainer_seconds_per_epoch": plain["seconds_per_epoch"],
+            "ours_seconds_per_epoch": ours["seconds_per_epoch"],
+            "faster": round(plain["seconds_per_epoch"] / ours["seconds_per_epoch"], 2),
+            "trainer_seconds": plain["seconds"], "ours_seconds_with_encoding_and_scoring": ours["fit_seconds"],
+            "faster_in_all": round(plain["seconds"] / ours["fit_seconds"], 2),
             "trainer_peak_mib": plain["peak_mib"], "ours_peak_mib": ours["peak_mib"],
+            **{f"{key}_{n}": wer[name][n] for n in NORMALISERS for key, name in
+               (("trainer", "trainer"), ("ours", "same-epochs"))},
         }  # fmt: skip
 
     def noise(self) -> list[dict[str, Any]]:
         """Return WER against noise of the base, the main model, and one trained against disturbance of each kind."""
-        served = {"base": self.base, "main": str(self.work / "served" / "main")}
+        served, after = {"base": self.base, "main": str(self.work / "served" / "main")}, ["data", "fit main"]
         for name, more in DISTURBED.items():
-            config = {**MAIN, "epochs": 4, **more}
-            made = self.step("fit", name=name, base=self.base, dataset="train", config=config)
+            config = {**MAIN, **more}
+            made = self.step(
+                "fit", after=["data"], name=name, base=self.base, dataset="train", config=config, shared=True
+            )
             if "error" not in made:
                 served[name] = str(self.work / "served" / name)
-        return self.step("noise", models=served, limit=24).get("rows", [])
+                after.append(f"fit {name}")
+        return self.step("noise", after=after, models=served, limit=NOISE_ROWS).get("rows", [])
 
 
 def _table(rows: dict[str, dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"Fine-tuning, {common.THREADS} threads (WER in %: other speakers; old domain)")
-    for name in ("method", "learns", "s/epoch", "epochs", "total s", "new", "gain", "95 %", "old", "scored as"):
-        table.add_column(name, justify="left" if name in ("method", "scored as") else "right")
-    for name, row in rows.items():
-        table.add_row(
-            name, f"{row['share']:.2%}", f"{row['seconds_per_epoch']:.1f}", f"{row['epochs']:g}",
-            f"{row['total_seconds']:.0f}", f"{100 * row['wer_before']:.1f} -> {100 * row['wer_after']:.1f}",
-            f"{row['relative_gain']:.0%}", f"{row['low']:.0%} to {row['high']:.0%}",
-            f"{100 * row['old_before']:.1f} -> {100 * row['old_after']:.1f}", row["scored"],
-        )  # fmt: skip
-    Console(width=130).print(table)
+    for normaliser in NORMALISERS:
+        told = f"{common.THREADS} threads; WER in %, normaliser {normaliser}: other speakers, old domain"
+        table = Table(title=f"Fine-tuning, {told}")
+        for name in ("method", "learns", "s/epoch", "epochs", "total s", "new", "gain", "95 %", "old", "scored as"):
+            table.add_column(name, justify="left" if name in ("method", "scored as") else "right")
+        for name, row in rows.items():
+            found = row[normaliser]
+            table.add_row(
+                name, f"{row['share']:.2%}", f"{row['seconds_per_epoch']:.1f}", f"{row['epochs']:g}",
+                f"{row['total_seconds']:.0f}{'' if name == 'main' else '*'}",
+                f"{100 * found['wer_before']:.1f} -> {100 * found['wer_after']:.1f}",
+                f"{found['relative_gain']:.0%}", f"{found['low']:.0%} to {found['high']:.0%}",
+                f"{100 * found['old_before']:.1f} -> {100 * found['old_after']:.1f}", row["scored"],
+            )  # fmt: skip
+        Console(width=130).print(table)
+    print("* without encoding: the clips had been computed for the main method, whose time holds it")
 
 
 def verdict(figures: dict[str, Any], *, quick: bool) -> tuple[dict[str, Any], bool]:
@@ -145,26 +205,35 @@ def verdict(figures: dict[str, Any], *, quick: bool) -> tuple[dict[str, Any], bo
     main, speed = figures["methods"].get("main"), figures.get("against_trainer")
     reached = {"relative_gain": False, "old_domain_loss": False, "seconds": False}
     if main:
-        reached["relative_gain"] = main["relative_gain"] >= GOALS["relative_gain"] and main["low"] > 0
-        reached["old_domain_loss"] = main["old_after"] - main["old_before"] <= GOALS["old_domain_loss"]
-        reached["seconds"] = main["total_seconds"] <= GOALS["seconds"]
+        found = main[DECIDES]
+        reached["relative_gain"] = found["relative_gain"] >= GOALS["relative_gain"] and found["low"] > 0
+        reached["old_domain_loss"] = found["old_loss"] <= GOALS["old_domain_loss"]
+        reached["seconds"] = figures["main_seconds"] <= GOALS["seconds"]
     if not quick:
         fast = bool(speed) and speed["faster"] >= GOALS["speed_against_trainer"]
-        reached["speed_against_trainer"] = fast and speed["ours_wer"] <= speed["trainer_wer"]
+        reached["speed_against_trainer"] = (
+            fast and speed[f"ours_{DECIDES}"]["wer_after"] <= speed[f"trainer_{DECIDES}"]["wer_after"]
+        )
     return {k: {"goal": GOALS[k], "met": bool(v)} for k, v in reached.items()}, all(reached.values())
 
 
 def measure(bench: Bench, *, quick: bool) -> dict[str, Any]:
     """Return all figures."""
     figures: dict[str, Any] = {"base": bench.base, "threads": common.THREADS, "methods": {}}
+    figures["decided_by"] = {"normaliser": DECIDES, "other": [n for n in NORMALISERS if n != DECIDES]}
     figures["data"] = bench.step("data", folder=str(bench.data), base=bench.base)
-    started = bench.step("score", name="base", model=bench.base, sets=SETS)
+    bench.encoded = figures["data"].get("encoded", 0)
+    started = bench.step("score", after=["data"], name="base", model=bench.base, sets=SETS)
     if bench.problems:
         return {**figures, "error": started.get("error", "no data")}
     for name, config in {"main": MAIN, **({} if quick else OTHERS)}.items():
         row = bench.method(name, config)
         if row:
             figures["methods"][name] = row
+        if row and name == "main":
+            figures["main_seconds"] = round(figures["data"]["label_seconds"] + row["total_seconds"], 1)
+            used = figures["data"]["label_processor_seconds"] + row["processor_seconds"]
+            figures["main_processor_seconds"] = round(used, 1)
     if not quick:
         figures["against_trainer"] = bench.against_trainer()
         figures["noise"] = bench.noise() if "main" in figures["methods"] else []
@@ -189,6 +258,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         bench.work.mkdir(parents=True, exist_ok=True)
         figures = measure(bench, quick=quick)
     _table(figures["methods"])
+    if "main_seconds" in figures:
+        label = figures["data"]["label_seconds"]
+        print(
+            f"main, from labelling the replayed speech ({label} s) to the exported int8: {figures['main_seconds']} s, "
+            f"{figures['main_processor_seconds']} s of processor time (load at its start "
+            f"{figures['methods']['main']['load_at_start']})"
+        )
     if figures.get("against_trainer"):
         print("against Seq2SeqTrainer:", json.dumps(figures["against_trainer"]))
     if figures.get("noise"):
@@ -198,7 +274,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for problem in bench.problems:
         print(f"not measured: {problem}")
     goals, met = verdict(figures, quick=quick)
-    return common.finish({**figures, "not_measured": bench.problems}, goals, met)
+    return common.finish({**figures, "reused": bench.reused, "not_measured": bench.problems}, goals, met)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 NEW, OLD = "spelled_entities", "librispeech_other"
-PSEUDO, PSEUDO_ROWS = "librispeech_untranscribed", 60
-REPLAY = {"common_voice": 30, "asterisk_prompts": 20}
+PSEUDO, PSEUDO_ROWS = "librispeech_untranscribed", 100
+REPLAY = {"common_voice": 61, "asterisk_prompts": 20}
+#: Where the clips' encoder outputs are kept for all fits, within the work folder.
+CACHE = "cache"
+_MOST_TOKENS = 150
 NEEDED = (NEW, OLD, PSEUDO, *REPLAY)
 
 
@@ -59,20 +62,36 @@ def training_set(data: Path, out: Path, base: str, *, replay: bool = True) -> tu
             chosen = random.Random(7).sample(found, min(most, len(found)))
             rows += [{**r, "source": "replay", "split": "train"} for r in chosen]
         began = time.perf_counter()
-        rows += _labelled(random.Random(7).sample(_rows(data, PSEUDO), PSEUDO_ROWS), base)
+        rows += _labelled(random.Random(7).sample(_rows(data, PSEUDO), PSEUDO_ROWS), base, out / CACHE)
         seconds = time.perf_counter() - began
     return _write(out / ("train" if replay else "train-without-replay"), rows), seconds
 
 
-def _labelled(rows: list[dict[str, Any]], base: str) -> list[dict[str, Any]]:
-    from asr_worker import evaluate
-    from asr_worker.types import PipelineSpec
+def _labelled(rows: list[dict[str, Any]], base: str, cache: Path) -> list[dict[str, Any]]:
+    """Return the rows with what the base model hears, greedily, over encoder outputs that the fit then finds there."""
+    from asr_worker.engines import guard
+    from asr_worker.engines.registry import find_model
+    from asr_worker.training import families
+    from asr_worker.training.cache import ClipCache
+    from asr_worker.training.clips import Clips
+    from asr_worker.training.data import Example
 
-    for row in rows:
-        row["path"] = Path(row["audio"])
-    texts, _, _ = evaluate.transcribe_rows(rows, PipelineSpec(model=base, compute_type="int8"))
+    place = find_model(base)
+    family = families.load(place)
+    examples = [Example.of({**row, "path": row["audio"], "text": "unknown"}) for row in rows]
+    clips = Clips(family, ClipCache.of_base(cache, place), "encoder").add(examples)
+    order = sorted(range(len(clips)), key=lambda i: clips.lengths[i])
+    heard: dict[str, str] = {}
+    for at in range(0, len(order), 20):
+        part = order[at : at + 20]
+        inputs = [clips.cache.get(clips.key(clips.examples[i])) for i in part]
+        prompts = [family.prompt("en") for _ in part]
+        # The labels of a batch say no more here than how long a text may become.
+        batch = family.collate(inputs, [[0] * _MOST_TOKENS for _ in part], [len(p) for p in prompts], "encoder")
+        texts = family.transcribe(batch, prompts)
+        heard.update({clips.examples[i].id: text for i, text in zip(part, texts, strict=True)})
     return [
-        {**{k: v for k, v in row.items() if k != "path"}, "text": text, "source": "pseudo", "split": "train"}
-        for row, text in zip(rows, texts, strict=True)
-        if text
+        {**row, "text": heard[row["id"]], "source": "pseudo", "split": "train"}
+        for row in rows
+        if heard.get(row["id"]) and not guard.is_loop(heard[row["id"]])
     ]

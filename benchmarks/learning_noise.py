@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import data_dir, finish
+from benchmarks.learning_steps import NORMALISERS, basic
 
 SNRS_DB = (20, 10, 5, 0)
 CONDITIONS = ("clean", *(f"{snr} dB" for snr in SNRS_DB), "telephone")
@@ -50,7 +51,7 @@ def table(
     spec: Any = None,
     conditions: Sequence[str] = CONDITIONS,
 ) -> list[dict[str, Any]]:
-    """Return one row per model: `model`, `words`, and the word error rate under every condition.
+    """Return one row per model and normaliser: `model`, `normaliser`, `words`, and the error rate per condition.
 
     `rows` are those of `datasets.read`; the spec decides everything but the model.
     """
@@ -62,7 +63,7 @@ def table(
 
     spec = spec or PipelineSpec()
     clips = [audio.decode(row["path"]).mean(axis=0) for row in rows]
-    out = [{"model": name, "words": 0} for name in models]
+    out = [{"model": name, "normaliser": normaliser, "words": 0} for normaliser in NORMALISERS for name in models]
     with tempfile.TemporaryDirectory(prefix="noise-") as place:
         heard: dict[str, list[dict[str, Any]]] = {}
         for condition in conditions:
@@ -75,11 +76,15 @@ def table(
                 # Loud noise would be cut off by the file; level is nothing that a recogniser here minds.
                 soundfile.write(path, changed / max(1.0, float(np.abs(changed).max(initial=0.0)) / 0.99), audio.RATE)
                 heard[condition].append({**row, "path": path})
-        for line, (_name, folder_of) in zip(out, models.items(), strict=True):  # one model at a time stays warm
+        for number, folder_of in enumerate(models.values()):  # one model at a time stays warm
             for condition in conditions:
                 found = evaluate_rows(heard[condition], replace(spec, model=str(folder_of)), name=condition)
-                line[condition] = found["pooled"]["wer"]
-                line["words"] = found["pooled"]["words"]
+                plain = [basic(r["text"], e["hypothesis"]) for r, e in zip(rows, found["rows"], strict=True)]
+                words, errors = (sum(e[key] for e in plain) for key in ("basic_words", "basic_errors"))
+                totals = {"basic": (words, errors), "en-1": (found["pooled"]["words"], found["pooled"]["errors"])}
+                for line in out[number :: len(models)]:
+                    line["words"], wrong = totals[line["normaliser"]]
+                    line[condition] = round(wrong / max(1, line["words"]), 5)
     return out
 
 
@@ -90,11 +95,11 @@ def show(rows: Sequence[dict[str, Any]], title: str = "Word error rate against n
 
     if not rows:
         return
-    conditions = [key for key in rows[0] if key not in ("model", "words")]
-    shown = Table("model", *conditions, title=f"{title}, {rows[0]['words']} words")
+    conditions = [key for key in rows[0] if key not in ("model", "words", "normaliser")]
+    shown = Table("model", "normaliser", *conditions, title=title)
     for row in rows:
-        shown.add_row(row["model"], *(f"{100 * row[c]:.1f} %" for c in conditions))
-    Console().print(shown)
+        shown.add_row(row["model"], row["normaliser"], *(f"{100 * row[c]:.1f} %" for c in conditions))
+    Console(width=110).print(shown)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -118,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}")
         return 2
     show(made)
-    return finish({row["model"]: {k: v for k, v in row.items() if k != "model"} for row in made}, {}, True)
+    return finish({"rows": made}, {}, True)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,16 @@
 """The single steps of the learning benchmark, each meant for a process of its own: its memory and its clock are alone.
 
-`python -m benchmarks.learning_steps STEP JSON` prints one JSON object. Rows of evaluations stay in the work folder.
+`python -m benchmarks.learning_steps STEP JSON` prints one JSON object. Rows of evaluations stay in the work folder,
+with their errors under two normalisers: the product's own, and `basic` (lower case, everything but letters and digits
+a space), under which it counts how letters, digits and numbers are written.
 """
 
 from __future__ import annotations
 
+import functools
 import json
+import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -13,36 +18,69 @@ from typing import Any
 
 from benchmarks import common, learning_data
 
+NORMALISERS = ("basic", "en-1")
+
 
 def data(work: Path, folder: str, base: str) -> dict[str, Any]:
-    """Build the datasets; the time is that of labelling the replayed speech."""
+    """Build the datasets; the time is that of labelling the replayed speech, which the fit need not encode again."""
+    shutil.rmtree(work / learning_data.CACHE, ignore_errors=True)
     learning_data.test_sets(Path(folder), work)
     learning_data.training_set(Path(folder), work, base, replay=False)
+    used = time.process_time()
     _, seconds = learning_data.training_set(Path(folder), work, base)
-    return {"label_seconds": round(seconds, 1)}
+    cached = len(list((work / learning_data.CACHE).glob("*.npy")))
+    return {
+        "label_seconds": round(seconds, 1),
+        "label_processor_seconds": round(time.process_time() - used, 1),
+        "encoded": cached,
+    }
 
 
-def fit(work: Path, name: str, base: str, dataset: str, config: dict[str, Any], export: bool = True) -> dict[str, Any]:
-    """Fine-tune and export to what is served; the times are those of the whole call, encoding included."""
+def fit(
+    work: Path,
+    name: str,
+    base: str,
+    dataset: str,
+    config: dict[str, Any],
+    shared: bool = False,
+    only: int | None = None,
+) -> dict[str, Any]:
+    """Fine-tune and export to what is served; the times are those of the whole call.
+
+    Encoding is in them, except for clips that earlier steps have left in the shared cache (`encoded_before`). Where it
+    holds more than `only` so many, those of a run that was cut off, it is emptied first.
+    """
     from asr_worker import export as exporting
     from asr_worker.engines.registry import find_model
     from asr_worker.training.config import FitConfig
     from asr_worker.training.fit import fit as fine_tune
 
-    began = time.perf_counter()
-    done = fine_tune(find_model(base), work / dataset, work / "fits" / name, FitConfig.from_json(config))
+    for left in (work / "fits" / name, work / "served" / name):  # of a run that was cut off: its clock is a figure
+        shutil.rmtree(left, ignore_errors=True)
+    cache = work / learning_data.CACHE if shared else None
+    encoded = len(list(cache.glob("*.npy"))) if cache else 0
+    if cache and only is not None and encoded > only:
+        shutil.rmtree(cache)
+        encoded = 0
+    load = os.getloadavg()[0]
+    began, used = time.perf_counter(), time.process_time()
+    done = fine_tune(find_model(base), work / dataset, work / "fits" / name, FitConfig.from_json(config), cache=cache)
     fitted = time.perf_counter() - began
-    if done.mergeable and export:
+    if done.mergeable:
         exporting.export(Path(done.checkpoint), work / "served" / name, kinds=("int8",))
     total = time.perf_counter() - began
     return {
         "fit_seconds": round(fitted, 1),
         "total_seconds": round(total, 1),
+        "processor_seconds": round(time.process_time() - used, 1),
         "seconds_per_epoch": done.seconds_per_epoch,
         "epochs": done.epochs,
         "share": round(done.trainable_parameters / done.parameters, 5),
         "mergeable": done.mergeable,
         "validation": [done.validation_wer_before, done.validation_wer_after],
+        "rows": sum(done.rows.values()),
+        "encoded_before": encoded,
+        "load_at_start": round(load, 1),
         "peak_mib": common.peak_kib() // 1024,
     }
 
@@ -56,8 +94,10 @@ def score(work: Path, name: str, model: str, sets: list[str]) -> dict[str, Any]:
     out = {}
     for which in sets:
         spec = PipelineSpec(model=model, compute_type="int8")
-        document = evaluate_rows(datasets.read(work / which), spec, name=which)
-        _keep(work, name, which, document["rows"])
+        rows = datasets.read(work / which)
+        document = evaluate_rows(rows, spec, name=which)
+        kept = [{**e, **basic(r["text"], e["hypothesis"])} for r, e in zip(rows, document["rows"], strict=True)]
+        _keep(work, name, which, kept)
         out[which] = document["pooled"]["wer"]
     return out
 
@@ -84,8 +124,10 @@ def greedy(work: Path, name: str, base: str, adapter: str, sets: list[str]) -> d
         texts, _ = validation.transcribe(family, clips)
         heard = dict(zip((e.id for e in clips.examples), texts, strict=True))
         for row in rows:
-            wrong, words = validation.word_errors([row.text], [heard.get(row.id, "")])
-            entries.append({"id": row.id, "call": row.call, "words": words, "errors": wrong, "kept": row.id in kept})
+            text = heard.get(row.id, "")
+            wrong, words = validation.word_errors([row.text], [text])
+            entry = {"id": row.id, "call": row.call, "words": words, "errors": wrong, "kept": row.id in kept}
+            entries.append({**entry, **basic(row.text, text)})
         _keep(work, name, which, entries)
         out[which] = round(sum(e["errors"] for e in entries) / max(1, sum(e["words"] for e in entries)), 5)
     return out
@@ -112,6 +154,8 @@ def trainer(work: Path, base: str, dataset: str, epochs: int, rate: float, batch
             rows.append(
                 {"input_features": made.input_features[0], "labels": processor.tokenizer(row["text"]).input_ids}
             )
+    for left in (work / "trainer", work / "served" / "trainer"):
+        shutil.rmtree(left, ignore_errors=True)
     start = model.config.decoder_start_token_id
 
     def collate(part: list[dict[str, Any]]) -> dict[str, Any]:
@@ -164,9 +208,29 @@ def noise(work: Path, models: dict[str, str], limit: int) -> dict[str, Any]:
     return {"rows": learning_noise.table(models, rows)}
 
 
-def rows_of(work: Path, name: str, which: str) -> list[dict[str, Any]]:
-    """Return the kept evaluation rows."""
-    return json.loads((work / "evaluations" / f"{name}-{which}.json").read_text(encoding="utf-8"))
+@functools.cache
+def _basic() -> Any:
+    from transformers.models.whisper.english_normalizer import BasicTextNormalizer
+
+    return BasicTextNormalizer()
+
+
+def basic(reference: str, heard: str) -> dict[str, int]:
+    """Return a row's words and errors under Whisper's basic normaliser."""
+    import jiwer
+
+    said, text = (" ".join(_basic()(one).split()) for one in (reference, heard))
+    found = jiwer.process_words(said, text)
+    wrong = found.substitutions + found.deletions + found.insertions
+    return {"basic_words": len(said.split()), "basic_errors": wrong}
+
+
+def rows_of(work: Path, name: str, which: str, normaliser: str) -> list[dict[str, Any]]:
+    """Return the kept evaluation rows, `words` and `errors` being those under the normaliser."""
+    rows = json.loads((work / "evaluations" / f"{name}-{which}.json").read_text(encoding="utf-8"))
+    if normaliser == "basic":
+        rows = [{**row, "words": row["basic_words"], "errors": row["basic_errors"]} for row in rows]
+    return rows
 
 
 def _keep(work: Path, name: str, which: str, rows: list[dict[str, Any]]) -> None:

@@ -12,6 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from asr_worker.training.files import write_whole
+from asr_worker.training.result import fingerprint
+
+FORMAT = 2
 
 
 class ClipCache:
@@ -20,6 +23,11 @@ class ClipCache:
     def __init__(self, folder: Path, salt: str) -> None:
         self.folder, self.salt = folder, salt
         folder.mkdir(parents=True, exist_ok=True)
+
+    @classmethod
+    def of_base(cls, folder: Path, base: Path) -> ClipCache:
+        """Return the cache of one base model's outputs, the same for every fit that starts from it."""
+        return cls(folder, f"{fingerprint(base)}|{FORMAT}")
 
     def path(self, key: str) -> Path:
         name = hashlib.sha256(f"{self.salt}|{key}".encode()).hexdigest()[:32]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -25,12 +26,15 @@ class Clips:
         self.prompts: list[int] = []
         self.lengths: list[int] = []
         self.left_out = 0
+        self._changes = ""
 
     def __len__(self) -> int:
         return len(self.examples)
 
     def key(self, example: Example) -> str:
-        return f"{self.level}{self.family.learning_layers}|{example.id}|{example.path.name}|{example.variant}"
+        # Only changed variants depend on how they are changed: all runs on the same base share the clips as they are.
+        changes = f"{example.variant}|{self._changes}" if example.variant else "0"
+        return f"{self.level}{self.family.learning_layers}|{example.id}|{example.path.name}|{changes}"
 
     def add(
         self,
@@ -43,6 +47,8 @@ class Clips:
     ) -> Clips:
         """Compute what is not in the cache yet and take the examples in. Raises BadAudio for a broken clip."""
         change = _augmenter(augment, seed)
+        if change is not None:
+            self._changes = f"{seed}|{json.dumps(asdict(augment), sort_keys=True)}"
         done = 0
         for at in range(0, len(examples), _AT_ONCE):
             part = examples[at : at + _AT_ONCE]

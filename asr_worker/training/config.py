@@ -54,8 +54,8 @@ class FitConfig:
     encoder's top layers learn in the method `frozen_encoder`; what lies below them is still computed once.
     `replay_visits` is how often each old-domain row is learnt from in the whole run, spread evenly over the epochs: 0
     takes all of them in every epoch. `hold_out` is the share of rows (whole speakers) that judge the checkpoints where
-    the dataset has no validation rows; 0 holds nobody out, for a recipe whose length is known: the figures are then of
-    rows that were learnt.
+    the dataset has no validation rows; 0 holds nobody out, for a recipe whose length is known: the last checkpoint is
+    then the result, and the figures are of rows that were learnt.
     """
 
     method: Method = "frozen_encoder"

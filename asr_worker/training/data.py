@@ -60,12 +60,16 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Who is trained on, who decides when to stop (new domain) and who watches for forgetting (old domain)."""
+    """Who is trained on, who decides when to stop (new domain) and who watches for forgetting (old domain).
+
+    `judged` says whether the validation rows are held out: where they are trained on, they can judge no checkpoint.
+    """
 
     train: tuple[Example, ...]
     validation: tuple[Example, ...]
     old: tuple[Example, ...]
     left_out: int = 0
+    judged: bool = True
 
     def by_source(self) -> dict[str, int]:
         """Return how many training rows came from each source."""
@@ -90,7 +94,8 @@ def read_split(folder: Path, *, seed: int, validate_old: Path | None = None, hol
     if not train:
         raise DatasetError("The dataset has no training row with words.", code="dataset_empty")
     validation, old = [e for e in held if not e.old], [e for e in held if e.old]
-    if not validation and not hold_out:
+    judged = bool(validation or hold_out)
+    if not judged:
         validation = _sample([e for e in train if not e.old] or train, round(HELD_OUT * len(train)) or 1, seed)
         old = old or _sample([e for e in train if e.old], len(validation), seed)
     if not validation:
@@ -106,6 +111,7 @@ def read_split(folder: Path, *, seed: int, validate_old: Path | None = None, hol
         tuple(_sample(validation, MOST_VALIDATION, seed)),
         tuple(_sample(old, MOST_OLD, seed)),
         left_out=len(rows) - len(spoken),
+        judged=judged,
     )
 
 

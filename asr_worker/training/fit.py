@@ -39,30 +39,33 @@ def fit(
     *,
     progress: Progress = ignore,
     validate_old: Path | None = None,
+    cache: Path | None = None,
 ) -> FitResult:
     """Leave a fine-tuned checkpoint in `out` and return its figures; call it again after a kill and it goes on.
 
     `out` then holds `checkpoint/` (an ordinary transformers directory), `adapter/` where the method has one,
     `tensorboard/`, `MODEL_CARD.md` and `fit.json`, which is written last. `validate_old` is a dataset folder of the old
-    domain; a checkpoint's gain is then weighed against what it forgets. A finished fit with the same arguments is
-    returned at once.
+    domain; a checkpoint's gain is then weighed against what it forgets. `cache` is a folder that keeps what the frozen
+    part made of each clip for other fits of the same rows; without one it is gone at the end. Rows of one name must
+    be the same clips there. A finished fit with the same arguments is returned at once.
 
     Raises DatasetError (empty, one speaker, clip gone), ModelMissing, TrainingError (`disk_full`, `diverged`,
     `unsupported_method`, ...) and BadAudio for a clip that cannot be decoded.
     """
-    return Fit(base, dataset, out, config, progress, validate_old).run()
+    return Fit(base, dataset, out, config, progress, validate_old, cache).run()
 
 
 class Fit:
     """One call of `fit`, step by step."""
 
     def __init__(
-        self, base: Path, dataset: Path, out: Path, config: FitConfig, progress: Progress, validate_old: Path | None
-    ) -> None:
+        self, base: Path, dataset: Path, out: Path, config: FitConfig, progress: Progress, validate_old: Path | None,
+        cache: Path | None = None,
+    ) -> None:  # fmt: skip
         if not (base / "config.json").is_file():
             raise ModelMissing(f"{base.name} holds no transformers checkpoint to start from.")
         self.base, self.dataset, self.out, self.config = base, dataset, out, config
-        self.progress, self.validate_old = progress, validate_old
+        self.progress, self.validate_old, self.cache = progress, validate_old, cache
         self.began = time.monotonic()
 
     def run(self) -> FitResult:
@@ -235,8 +238,7 @@ class Prepared:
         train = variants(split.train, config.augment)
         level = self.family.level(config)
         self.family.model.to(self.device)
-        salt = f"{run.base_fingerprint}|{config.seed}|{json.dumps(config.to_json()['augment'], sort_keys=True)}|1"
-        cache = ClipCache(run.out / "cache", salt)
+        cache = ClipCache.of_base(run.cache or run.out / "cache", run.base)
         every = len(train) + len(split.validation) + len(split.old)
         began = [0, time.monotonic()]
 
@@ -277,7 +279,7 @@ class Prepared:
 
         return Loop(
             self.family, self.applied, self.config, self.train, self.held, self.old,
-            accelerator=self.accelerator, resume=resume, boards=boards, tell=tell,
+            accelerator=self.accelerator, resume=resume, boards=boards, tell=tell, judged=self.run.split.judged,
         )  # fmt: skip
 
     def merge(self) -> bool:

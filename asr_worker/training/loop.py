@@ -85,12 +85,12 @@ class Loop:
 
     def __init__(
         self, family: Any, applied: methods.Applied, config: FitConfig, train: Clips, held: Clips, old: Clips | None,
-        *, accelerator: Any, resume: checkpoint.Resume, boards: Path, tell: Tell,
+        *, accelerator: Any, resume: checkpoint.Resume, boards: Path, tell: Tell, judged: bool = True,
     ) -> None:  # fmt: skip
         self.family, self.applied, self.config = family, applied, config
         self.train, self.held, self.old = train, held, old
         self.accelerator, self.resume, self.tell = accelerator, resume, tell
-        self.boards = boards
+        self.boards, self.judged = boards, judged
         self.device = accelerator.device
         self.per_epoch, self.total = steps_of(config, len(rows_of(train, config, 0)), accelerator.num_processes)
         self.outcome = Outcome()
@@ -171,7 +171,8 @@ class Loop:
                 self._maybe_save(optimiser, schedule)
                 if self._out_of_time(began):
                     return
-        self._validate(writer)
+        if self.judged or out.step >= self.total:  # rows that are learnt cannot choose between checkpoints
+            self._validate(writer)
         self._save(optimiser, schedule)
 
     def _learn(self, trainee: Any, batch: dict[str, Any], parts: int) -> float:
