@@ -27,7 +27,7 @@ from analytics.nlu.rules import compile_leniently
 from analytics.nlu.text import CallText
 from callcenter.calls.models import Call
 from callcenter.core.errors import CallcenterError
-from callcenter.insights import events, services, warehouse_doc
+from callcenter.insights import events, rerule_pool, services, warehouse_doc
 from callcenter.insights.models import RESTRICTED, Alert, Rule
 from callcenter.insights.reading import StoredCall, read_calls, states
 
@@ -130,8 +130,8 @@ def run(
         connections.close_all()
         context = multiprocessing.get_context("spawn")
         work = [(keys, chunk, warehouse) for chunk in chunks(ids, made.chunk)]
-        with ProcessPoolExecutor(processes, mp_context=context, initializer=_begin) as pool:
-            for outcome in pool.map(_share, work):
+        with ProcessPoolExecutor(processes, mp_context=context, initializer=rerule_pool.begin) as pool:
+            for outcome in pool.map(rerule_pool.share, work):
                 total.add(outcome)
     total.seconds = time.perf_counter() - started
     return total
@@ -200,23 +200,6 @@ def hits(rules: Sequence[Compiled], text: CallText, *, meaning: bool = True) -> 
         pieces = [c for c in cut(text) if "any" in parties or c.party in parties or c.party == "unknown"]
         embedded = EmbeddedChunks(pieces, embedder, settings.VAR_DIR / "nlu") if pieces else None
     return run_rules(rules, text, metrics, embedded)
-
-
-def _begin() -> None:
-    import django
-
-    django.setup()
-
-
-_plans: dict[Any, Plan] = {}
-
-
-def _share(work: tuple[Collection[str] | None, list[Any], bool]) -> Outcome:
-    keys, ids, warehouse = work
-    name = None if keys is None else frozenset(keys)
-    if name not in _plans:
-        _plans[name] = plan(keys)
-    return apply(_plans[name], ids, warehouse=warehouse)
 
 
 def _alerts(ids: Sequence[Any]) -> dict[Any, list[Alert]]:
