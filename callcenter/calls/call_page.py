@@ -267,6 +267,7 @@ def _intents(document: dict[str, Any]) -> list[dict[str, Any]]:
             "label": labels.get(item["name"]) or item["name"].replace("_", " ").capitalize(),
             "probability": item.get("probability"),
             "primary": item.get("primary", False),
+            "by_person": item.get("by") == "person",
             "turns": item.get("turns", [])[:5],
         }
         for item in document.get("intents", [])[:4]
