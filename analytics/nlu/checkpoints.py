@@ -10,14 +10,11 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from analytics.nlu.heads import softmax
-
-if TYPE_CHECKING:
-    from analytics.nlu.chunks import Chunk, EmbeddedChunks
 
 MAX_TOKENS = 256
 BATCH = 32
@@ -46,7 +43,7 @@ class Checkpoint:
             model = AutoModelForSequenceClassification.from_pretrained(str(directory), local_files_only=True)
         except (OSError, ValueError, KeyError) as error:
             raise CheckpointError(f"{directory.name!r} is no text-classification checkpoint: {error}") from error
-        self._torch, self._model = torch, model.eval()
+        self._torch, self._model, self.name = torch, model.eval(), directory.name
         self.labels = [str(model.config.id2label[i]) for i in range(model.config.num_labels)]
         self._guard = threading.Lock()
 
@@ -124,8 +121,13 @@ class CheckpointIntents:
     entailment: int = -1
     contradiction: int = -1
 
-    def probabilities(self, chunks: Sequence[Chunk], embedded: EmbeddedChunks | None) -> np.ndarray:
-        texts = [c.text for c in chunks]
+    kind = "checkpoint"
+
+    @property
+    def key(self) -> str:
+        return self.checkpoint.name
+
+    def probabilities(self, texts: Sequence[str], vectors: np.ndarray | None) -> np.ndarray:
         if not self.hypotheses:
             return self.checkpoint.probabilities(texts)
         first = [t for t in texts for _ in self.hypotheses]

@@ -8,6 +8,7 @@ which still know how it was said: the last layer has learned to forget that). No
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import threading
 from collections import OrderedDict
@@ -17,8 +18,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from analytics.nlu.contrastive import States
+
 MODEL_NAME = "minilm"
 MAX_TOKENS = 128
+MAX_FITTED_TOKENS = 64
 TOKENS_PER_BATCH = 1024
 TEXT_CACHE = 10_000
 TONE_DEPTHS = (1 / 2, 2 / 3)
@@ -99,6 +103,33 @@ class MiniLM:
                 self._cache.popitem(last=False)
         return np.stack([known[t] for t in texts])
 
+    def states(self, texts: Sequence[str], depth: int) -> States:
+        """Return what the first `depth` layers say of each word piece: what `upper_layers(depth)` read."""
+        torch = self._torch
+        ids = self._tokenizer(list(texts), truncation=True, max_length=MAX_FITTED_TOKENS)["input_ids"]
+        lengths = np.array([len(i) for i in ids], int)
+        ends = np.cumsum(lengths)
+        flat = np.empty((int(lengths.sum()), self.dim), np.float32)
+        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
+        for batch in _batches(order, ids):
+            tokens, mask = self._padded(batch, ids)
+            with torch.inference_mode():
+                x = self._model.embeddings(tokens)
+                seen = mask[:, None, None, :].bool().expand(-1, 1, mask.shape[1], -1)
+                for layer in self._model.encoder.layer[:depth]:
+                    out = layer(x, attention_mask=seen)
+                    x = out[0] if isinstance(out, tuple) else out
+            for row, i in enumerate(batch):
+                flat[ends[i] - lengths[i] : ends[i]] = x[row, : lengths[i]].numpy()
+        return States(flat, lengths)
+
+    def upper_layers(self, depth: int) -> Any:
+        """Return a copy of the layers above `depth`, to be fitted. Raises EmbedderMissing for an unusual model."""
+        layers = getattr(getattr(self._model, "encoder", None), "layer", None)
+        if layers is None or len(layers) <= depth:
+            raise EmbedderMissing("this embedding model has no stack of layers that could be fitted")
+        return copy.deepcopy(layers[depth:])
+
     def encode_fixed(self, texts: tuple[str, ...]) -> np.ndarray:
         if texts not in self._fixed:
             self._fixed[texts] = self.encode(texts)
@@ -110,14 +141,8 @@ class MiniLM:
         ids = self._tokenizer(texts, truncation=True, max_length=MAX_TOKENS, return_attention_mask=False)["input_ids"]
         order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
         out = np.empty((len(ids), self.dim * (1 + len(TONE_DEPTHS))), np.float32)
-        pad = self._tokenizer.pad_token_id or 0
         for batch in _batches(order, ids):
-            longest = len(ids[batch[-1]])
-            tokens = torch.full((len(batch), longest), pad, dtype=torch.long)
-            mask = torch.zeros((len(batch), longest), dtype=torch.long)
-            for row, i in enumerate(batch):
-                tokens[row, : len(ids[i])] = torch.tensor(ids[i])
-                mask[row, : len(ids[i])] = 1
+            tokens, mask = self._padded(batch, ids)
             with torch.inference_mode():
                 states = self._model(input_ids=tokens, attention_mask=mask, output_hidden_states=True).hidden_states
                 depth = len(states) - 1
@@ -127,6 +152,17 @@ class MiniLM:
                 unit = torch.cat([torch.nn.functional.normalize(p.float(), dim=1) for p in pooled], dim=1)
             out[batch] = unit.numpy()
         return out
+
+    def _padded(self, batch: list[int], ids: list[list[int]]) -> tuple[Any, Any]:
+        """Return the word pieces of a batch, whose last text is its longest, and the mask of what is no padding."""
+        torch = self._torch
+        shape = (len(batch), len(ids[batch[-1]]))
+        tokens = torch.full(shape, self._tokenizer.pad_token_id or 0, dtype=torch.long)
+        mask = torch.zeros(shape, dtype=torch.long)
+        for row, i in enumerate(batch):
+            tokens[row, : len(ids[i])] = torch.tensor(ids[i])
+            mask[row, : len(ids[i])] = 1
+        return tokens, mask
 
 
 def _batches(order: list[int], ids: list[list[int]]) -> list[list[int]]:

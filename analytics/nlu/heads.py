@@ -91,9 +91,11 @@ def folds(labels: np.ndarray, count: int = FOLDS) -> np.ndarray:
     return out
 
 
-def out_of_fold(vectors: np.ndarray, labels: np.ndarray, classes: int, *, strength: float) -> np.ndarray:
-    """Return logits for every row from a head that has not seen it."""
-    fold = folds(labels)
+def out_of_fold(
+    vectors: np.ndarray, labels: np.ndarray, classes: int, *, strength: float, fold: np.ndarray | None = None
+) -> np.ndarray:
+    """Return logits for every row from a head that has not seen it; a row of fold -1 is always seen and gets zeros."""
+    fold = folds(labels) if fold is None else fold
     logits = np.zeros((len(labels), classes), np.float32)
     for k in range(FOLDS):
         held = fold == k

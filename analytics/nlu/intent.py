@@ -22,6 +22,7 @@ from analytics.nlu.embedding import Embedder
 from analytics.nlu.text import CallText
 
 STRENGTH = 5.0
+RELABEL_TIMES = 2
 OTHER = "_other"
 MAX_INTENTS = 4
 MIN_CHUNK_WORDS = 3
@@ -41,7 +42,13 @@ def small_talk() -> tuple[str, ...]:
 
 
 class Classifier(Protocol):
-    """Anything that gives intent probabilities per chunk."""
+    """Anything that gives intent probabilities per text. `kind` is plain, tuned or checkpoint; `key` names it."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def key(self) -> str: ...
 
     @property
     def names(self) -> tuple[str, ...]: ...
@@ -49,8 +56,8 @@ class Classifier(Protocol):
     @property
     def threshold(self) -> float: ...
 
-    def probabilities(self, chunks: Sequence[Chunk], embedded: EmbeddedChunks | None) -> np.ndarray:
-        """Return (chunks, names) probabilities."""
+    def probabilities(self, texts: Sequence[str], vectors: np.ndarray | None) -> np.ndarray:
+        """Return (texts, names) probabilities; `vectors` are the texts' sentence vectors, where there is a model."""
         ...
 
 
@@ -59,6 +66,9 @@ class SentenceHead:
     """The default classifier: a calibrated linear head on the shared sentence vectors."""
 
     head: heads.LinearHead
+    key: str = ""
+
+    kind = "plain"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -68,10 +78,58 @@ class SentenceHead:
     def threshold(self) -> float:
         return self.head.extra["threshold"]
 
-    def probabilities(self, chunks: Sequence[Chunk], embedded: EmbeddedChunks | None) -> np.ndarray:
-        assert embedded is not None
+    def probabilities(self, texts: Sequence[str], vectors: np.ndarray | None) -> np.ndarray:
+        assert vectors is not None
         keep = [i for i, c in enumerate(self.head.classes) if c != OTHER]
-        return self.head.probabilities(embedded.vectors)[:, keep]
+        return self.head.probabilities(vectors)[:, keep]
+
+
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """What a head learns from, row by row: text, label (the last is no intent at all), how often it counts.
+
+    `hints` are rows that nobody said (names of intents): they are learned from and never measured on.
+    """
+
+    names: tuple[str, ...]
+    texts: tuple[str, ...]
+    labels: np.ndarray
+    times: np.ndarray
+    hints: np.ndarray
+
+    @property
+    def key(self) -> str:
+        """A hash of all that is learned from."""
+        rows = [self.labels.tolist(), self.times.tolist(), self.hints.tolist()]
+        return heads.content_key(self.names, self.texts, rows)
+
+
+def lessons_of(intents: Sequence[dict[str, Any]], relabelled: Sequence[Sequence[str]] = ()) -> Lessons:
+    """Return what the head of a taxonomy learns from. Raises IntentError for a taxonomy that cannot be learned.
+
+    An intent's name in words is an example of it. `relabelled` are (text, intent name) by people: what callers really
+    said counts twice; one called unknown teaches what is no intent, one of an intent that is gone is passed over.
+    """
+    examples = taxonomy(intents)
+    names = tuple(examples)
+    place = {name: k for k, name in enumerate(names)} | {"unknown": len(names)}
+    rows: dict[tuple[str, int], tuple[int, bool]] = {}
+    for name, texts in examples.items():
+        rows |= {(text, place[name]): (1, False) for text in texts}
+    for text, name in relabelled:
+        if str(text).strip() and name in place:
+            rows[(str(text).strip(), place[name])] = (RELABEL_TIMES, False)
+    for name in names:
+        rows.setdefault((name.replace("_", " "), place[name]), (1, True))
+    for text in small_talk():
+        rows.setdefault((text, len(names)), (1, False))
+    return Lessons(
+        names,
+        tuple(text for text, _ in rows),
+        np.array([label for _, label in rows], int),
+        np.array([times for times, _ in rows.values()], int),
+        np.array([hint for _, hint in rows.values()], bool),
+    )
 
 
 def taxonomy(intents: Sequence[dict[str, Any]]) -> dict[str, tuple[str, ...]]:
@@ -99,10 +157,12 @@ def intent_head(
     model: str,
     models_dir: Path,
     cache_dir: Path,
+    relabelled: Sequence[Sequence[str]] = (),
 ) -> Classifier | None:
     """Return the classifier of a taxonomy, trained at first use and kept by the hash of its text.
 
-    `model` (a text-classification or zero-shot checkpoint) replaces the head. None when there is nothing to classify
+    `model` (a text-classification or zero-shot checkpoint) replaces the head. Where `train_tuned` has fitted sentence
+    vectors to the same taxonomy and relabels, and that paid, they are used. None when there is nothing to classify
     with. Raises IntentError.
     """
     if model:
@@ -112,64 +172,75 @@ def intent_head(
             return intent_checkpoint(model, models_dir, intents)
         except CheckpointError as error:
             raise IntentError(str(error)) from error
-    if embedder is None:
+    if embedder is None or not taxonomy(intents):
         return None
-    examples = taxonomy(intents)
-    if not examples:
-        return None
-    key = heads.content_key("intent", embedder.fingerprint, examples, small_talk(), STRENGTH)
-    return SentenceHead(heads.cached("intent", key, cache_dir, lambda: train(examples, embedder)))
+    from analytics.nlu.tuned import tuned_head
+
+    lessons = lessons_of(intents, relabelled)
+    tuned = tuned_head(lessons, embedder, cache_dir)
+    if tuned is not None:
+        return tuned
+    key = heads.content_key("intent", embedder.fingerprint, lessons.key, STRENGTH)
+    return SentenceHead(heads.cached("intent", key, cache_dir, lambda: train(lessons, embedder)), key)
 
 
-def train(examples: dict[str, tuple[str, ...]], embedder: Embedder) -> heads.LinearHead:
-    """Return the head of a taxonomy with its temperature, its threshold of `unknown` and cross-validated figures."""
-    names = [*examples, OTHER]
-    texts = [(t, k) for k, name in enumerate(examples) for t in examples[name]]
-    texts += [(t, len(examples)) for t in small_talk()]
-    vectors = embedder.encode([t for t, _ in texts])
-    labels = np.array([k for _, k in texts])
-    weights, bias = heads.fit(vectors, labels, len(names), strength=STRENGTH)
-    oof = heads.out_of_fold(vectors, labels, len(names), strength=STRENGTH)
-    t = heads.temperature(oof, labels)
-    other = len(examples)
-    known = labels != other
+def train(lessons: Lessons, embedder: Embedder) -> heads.LinearHead:
+    """Return the plain head with its temperature, its threshold of `unknown` and cross-validated figures."""
+    vectors, labels = embedder.encode(lessons.texts), lessons.labels
+    other = len(lessons.names)
+    weights, bias = _fit(vectors, labels, lessons.times, other + 1)
+    fold = np.where(lessons.hints, -1, heads.folds(labels))
+    oof = heads.out_of_fold(vectors, labels, other + 1, strength=STRENGTH, fold=fold)
+    said = ~lessons.hints
+    t = heads.temperature(oof[said], labels[said])
+    known = (labels != other) & said
     inside = heads.softmax(oof / t)[known][:, :other]
     right = inside.argmax(1) == labels[known]
-    talk = heads.softmax(oof / t)[~known][:, :other].max(1)
-    unseen = _unseen(vectors, labels, other, t)
-    threshold = _threshold(inside.max(1)[right], talk, unseen)
+    talk = heads.softmax(oof / t)[labels == other][:, :other].max(1)
+    unseen = _unseen(vectors, lessons, t)
+    threshold = threshold_of(inside.max(1)[right], talk, unseen)
     extra = {
         "threshold": threshold,
-        "cv_accuracy": float(right.mean()),
+        "cv_accuracy": float(right.mean()) if right.size else 0.0,
         "cv_known_kept": float((inside.max(1)[right] >= threshold).mean()) if right.any() else 0.0,
         "cv_small_talk_refused": float((talk < threshold).mean()),
         "cv_unseen_refused": float((unseen < threshold).mean()) if len(unseen) else 0.0,
     }
-    return heads.LinearHead(tuple(names), weights, bias, t, extra)
+    return heads.LinearHead((*lessons.names, OTHER), weights, bias, t, extra)
 
 
-def _unseen(vectors: np.ndarray, labels: np.ndarray, other: int, t: float) -> np.ndarray:
-    """Return the highest intent probability for texts of intents that were left out of training, and for small talk."""
+def _fit(vectors: np.ndarray, labels: np.ndarray, times: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    return heads.fit(np.repeat(vectors, times, axis=0), np.repeat(labels, times), classes, strength=STRENGTH)
+
+
+def plain_probabilities(
+    vectors: np.ndarray, labels: np.ndarray, train: np.ndarray, asked: np.ndarray, classes: int, times: np.ndarray
+) -> np.ndarray:
+    """Return what a plain head trained on the rows `train` says of the rows `asked`, uncalibrated."""
+    weights, bias = _fit(vectors[train], labels[train], times[train], classes)
+    return heads.softmax(vectors[asked] @ weights.T + bias)
+
+
+def _unseen(vectors: np.ndarray, lessons: Lessons, t: float) -> np.ndarray:
+    """Return the highest intent probability for examples of intents that were left out of training in turn."""
+    labels, other = lessons.labels, len(lessons.names)
     scores: list[np.ndarray] = []
     groups = np.arange(other) % min(10, other) if other > 1 else np.zeros(0, int)
     for group in np.unique(groups):
-        left_out = np.flatnonzero(groups == group)
-        held = np.isin(labels, left_out)
+        held = np.isin(labels, np.flatnonzero(groups == group))
+        asked = held & ~lessons.hints
         rest = np.unique(labels[~held])
         index = {int(k): i for i, k in enumerate(rest)}
-        if len(rest) < 2:
-            continue
-        weights, bias = heads.fit(
-            vectors[~held], np.array([index[int(k)] for k in labels[~held]]), len(rest), strength=STRENGTH
-        )
-        p = heads.softmax((vectors[held] @ weights.T + bias) / t)
         keep = [i for k, i in index.items() if k != other]
-        if keep:
-            scores.append(p[:, keep].max(1))
+        if len(rest) < 2 or not keep:
+            continue
+        new = np.array([index.get(int(k), -1) for k in labels])
+        weights, bias = _fit(vectors[~held], new[~held], lessons.times[~held], len(rest))
+        scores.append(heads.softmax((vectors[asked] @ weights.T + bias) / t)[:, keep].max(1))
     return np.concatenate(scores) if scores else np.zeros(0)
 
 
-def _threshold(inside: np.ndarray, talk: np.ndarray, unseen: np.ndarray) -> float:
+def threshold_of(inside: np.ndarray, talk: np.ndarray, unseen: np.ndarray) -> float:
     """Return the limit that keeps the most known and refuses the most unknown; 0.5 with nothing to learn from.
 
     Small talk counts three times as much as intents that nobody defined: every call has dozens of such sentences.
@@ -178,10 +249,17 @@ def _threshold(inside: np.ndarray, talk: np.ndarray, unseen: np.ndarray) -> floa
         return 0.5
     grid = np.linspace(0.1, 0.9, 81)
     gains = [
-        (inside >= g).mean() + 0.75 * (talk < g).mean() + (0.25 * (unseen < g).mean() if len(unseen) else 0.0)
+        (inside >= g).mean()
+        + (0.75 * (talk < g).mean() if len(talk) else 0.0)
+        + (0.25 * (unseen < g).mean() if len(unseen) else 0.0)
         for g in grid
     ]
     return float(grid[int(np.argmax(gains))])
+
+
+def head_document(head: Classifier | None) -> dict[str, str]:
+    """Return what a document says of the head that read it: kind (plain, tuned, checkpoint or none) and key."""
+    return {"kind": head.kind if head is not None else "none", "key": head.key if head is not None else ""}
 
 
 def find_intents(
@@ -196,12 +274,15 @@ def find_intents(
     party = next((p for p in ("customer", "unknown") if any(c.party == p for c in chunks)), None)
     if party is None:
         return []
-    p = classifier.probabilities(chunks, embedded)
+    mine = [i for i, c in enumerate(chunks) if c.party == party and c.words >= MIN_CHUNK_WORDS]
+    p = np.zeros((len(chunks), len(classifier.names)), np.float32)
+    if mine:
+        vectors = embedded.vectors[mine] if embedded is not None else None
+        p[mine] = classifier.probabilities([chunks[i].text for i in mine], vectors)
     span = max(1, call.last_ms - call.first_ms)
     weight = np.array(
         [
-            0.0 if c.party != party or c.words < MIN_CHUNK_WORDS
-            else 1.0 - 0.5 * max(0.0, ((c.start_ms - call.first_ms) / span - 0.2) / 0.8)
+            1.0 - 0.5 * max(0.0, ((c.start_ms - call.first_ms) / span - 0.2) / 0.8)
             for c in chunks
         ]
     )  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from analytics.nlu.chunks import EmbeddedChunks, cut
-from analytics.nlu.intent import IntentError, find_intents, intent_head
+from analytics.nlu.intent import IntentError, find_intents, head_document, intent_head
 from analytics.nlu.text import read
 from analytics.nlu.understand import Settings, _embedder
 
@@ -29,7 +29,7 @@ class IntentReader:
         try:
             self._head = intent_head(
                 settings.intents, self._embedder, model=settings.intent_model,
-                models_dir=settings.models_dir, cache_dir=settings.cache_dir,
+                models_dir=settings.models_dir, cache_dir=settings.cache_dir, relabelled=settings.relabelled,
             )  # fmt: skip
         except IntentError as error:
             self.problem = str(error)
@@ -39,7 +39,7 @@ class IntentReader:
         self.figures = {name: float(value) for name, value in extra.items() if isinstance(value, int | float)}
 
     def read(self, transcript: dict[str, Any]) -> dict[str, Any]:
-        """Return {intents, intent, intent_probability} of a transcript document, as `understand` would."""
+        """Return {intents, intent, intent_probability, intent_head} of a transcript document, as `understand` would."""
         call = read(transcript)
         chunks = cut(call)
         intents: list[dict[str, Any]] = []
@@ -52,4 +52,5 @@ class IntentReader:
             "intents": intents,
             "intent": primary["name"] if primary else "unknown",
             "intent_probability": primary["probability"] if primary else 0.0,
+            "intent_head": head_document(self._head if chunks else None),
         }

@@ -59,6 +59,13 @@ class Intent(TypedDict):
     primary: bool
 
 
+class IntentHead(TypedDict):
+    """What read the intents: `kind` is plain, tuned, checkpoint or none; `key` changes with what it learned from."""
+
+    kind: str
+    key: str
+
+
 class TurnSentiment(TypedDict):
     turn: int
     party: str
@@ -117,6 +124,7 @@ class Understanding(TypedDict):
     intents: list[Intent]
     intent: str
     intent_probability: float
+    intent_head: IntentHead
     sentiment: Sentiment
     metrics: Metrics
     alerts: list[Alert]

@@ -14,7 +14,7 @@ from analytics.nlu import sentiment as sentiment_module
 from analytics.nlu.chunks import EmbeddedChunks, cut
 from analytics.nlu.embedding import Embedder, EmbedderMissing, load
 from analytics.nlu.engine import run_rules
-from analytics.nlu.intent import IntentError, find_intents, intent_head
+from analytics.nlu.intent import IntentError, find_intents, head_document, intent_head
 from analytics.nlu.metrics import talk_metrics
 from analytics.nlu.phrases import near_available
 from analytics.nlu.rules import Problem, Rule, compile_leniently
@@ -51,6 +51,7 @@ class Settings:
     sentiment_model: str
     intent_model: str
     embedder: Embedder | None
+    relabelled: list[Any] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     @classmethod
@@ -65,6 +66,7 @@ class Settings:
             sentiment_model=str(config.get("sentiment_model") or ""),
             intent_model=str(config.get("intent_model") or ""),
             embedder=config.get("embedder"),
+            relabelled=list(config.get("relabelled") or ()),
         )
 
 
@@ -72,9 +74,10 @@ def understand(transcript: dict[str, Any], config: dict[str, Any] | None = None)
     """Return what a call was about, how it went and what is risky in it, as `schema.Understanding` documents.
 
     `transcript` is the speech side's JSON. `config` may give `intents`, `rules`, `models_dir`, `cache_dir`,
-    `sentiment_model`, `intent_model` and, for tests, `embedder`; whatever is missing takes the shipped default. Talk
-    metrics and rules never depend on a model: what a missing model makes impossible is said in `warnings`, with the
-    cure. Raises ValueError when the transcript has no turns list; an empty list is an ordinary, silent call.
+    `sentiment_model`, `intent_model`, `relabelled` and, for tests, `embedder`; whatever is missing takes the shipped
+    default. Talk metrics and rules never depend on a model: what a missing model makes impossible is said in
+    `warnings`, with the cure. Raises ValueError when the transcript has no turns list; an empty list is an ordinary,
+    silent call.
     """
     settings = Settings.of(config or {})
     call = read(transcript)
@@ -98,7 +101,7 @@ def understand(transcript: dict[str, Any], config: dict[str, Any] | None = None)
         call, chunks, embedded, model=settings.sentiment_model, models_dir=settings.models_dir,
         cache_dir=settings.cache_dir, warnings=warnings,
     )  # fmt: skip
-    intents = _intents(settings, call, chunks, embedded)
+    intents, head = _intents(settings, call, chunks, embedded)
     primary = next((i for i in intents if i["primary"]), None)
     return {
         "schema_version": SCHEMA_VERSION,
@@ -106,6 +109,7 @@ def understand(transcript: dict[str, Any], config: dict[str, Any] | None = None)
         "intents": intents,
         "intent": primary["name"] if primary else "unknown",
         "intent_probability": primary["probability"] if primary else 0.0,
+        "intent_head": head,
         "sentiment": mood,
         "metrics": metrics,
         "alerts": run_rules(rules, call, metrics, embedded),
@@ -136,15 +140,18 @@ def _compiled(raw: list[Any] | None) -> tuple[tuple[Rule, ...], list[Problem]]:
     return _compiled_cache[key]
 
 
-def _intents(settings: Settings, call: Any, chunks: Any, embedded: EmbeddedChunks | None) -> list[dict[str, Any]]:
+def _intents(
+    settings: Settings, call: Any, chunks: Any, embedded: EmbeddedChunks | None
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Return the intents of the call and which head said so."""
     try:
         head = intent_head(
             settings.intents, embedded.embedder if embedded is not None else None, model=settings.intent_model,
-            models_dir=settings.models_dir, cache_dir=settings.cache_dir,
+            models_dir=settings.models_dir, cache_dir=settings.cache_dir, relabelled=settings.relabelled,
         )  # fmt: skip
     except IntentError as error:
         settings.warnings.append(f"intent is unknown: {error}")
-        return []
+        head = None
     if head is None or not chunks:
-        return []
-    return find_intents(head, call, chunks, embedded)
+        return [], head_document(None)
+    return find_intents(head, call, chunks, embedded), head_document(head)
