@@ -53,6 +53,8 @@ class User(AbstractUser):
         default=False,
         help_text="Counts for supervisors and compliance officers; administrators always may.",
     )
+    #: The clock of dashboards and times on pages; empty: the site's.
+    time_zone = models.CharField(max_length=64, blank=True)
     objects: ClassVar[UserManager[User]] = UserManager()  # type: ignore[misc,assignment]
 
     def __str__(self) -> str:

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVector, SearchVectorField
 from django.db import models
+from django.db.models.functions import Upper
 
 from callcenter.accounts.models import Role, Team, User
 
@@ -40,6 +41,9 @@ class Recording(models.Model):
     layout = models.CharField(max_length=16)
     info: Any = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["duration_ms"], name="recording_by_length")]
 
     def __str__(self) -> str:
         return self.sha256[:12]
@@ -114,6 +118,9 @@ class Call(models.Model):
             models.Index(fields=["-started_at", "-id"]),
             models.Index(fields=["team", "-started_at"]),
             models.Index(fields=["agent", "-started_at"]),
+            # The search field takes ids in any case.
+            models.Index(Upper("external_id"), name="call_by_external_id"),
+            models.Index(Upper("customer_ref"), name="call_by_customer"),
             models.Index(
                 fields=["corrected_at"], condition=models.Q(corrected_at__isnull=False), name="call_to_understand_again"
             ),
@@ -151,6 +158,7 @@ class Transcript(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["call", "artefact_key"], name="one_transcript_per_artefact"),
         ]
+        indexes = [models.Index(fields=["mean_probability"], name="transcript_by_certainty")]
 
     def __str__(self) -> str:
         return f"{self.model} on {self.call_id}"
