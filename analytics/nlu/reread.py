@@ -38,6 +38,11 @@ class IntentReader:
         extra = getattr(getattr(self._head, "head", None), "extra", {})
         self.figures = {name: float(value) for name, value in extra.items() if isinstance(value, int | float)}
 
+    @property
+    def kind(self) -> str:
+        """What reads: plain, tuned, checkpoint or none."""
+        return head_document(self._head)["kind"]
+
     def read(self, transcript: dict[str, Any]) -> dict[str, Any]:
         """Return {intents, intent, intent_probability, intent_head} of a transcript document, as `understand` would."""
         call = read(transcript)
