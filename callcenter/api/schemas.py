@@ -80,6 +80,8 @@ class AlertOut(Schema):
     components: list[Any]
     score: float
     listen_first: bool
+    #: The evidence is too thin to say anything; somebody must listen.
+    thin: bool
     rule_key: str
     rule_version: str
     assigned_to: str | None

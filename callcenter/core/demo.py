@@ -72,6 +72,8 @@ def seed_people() -> list[SignIn]:
             user = _user(username, role, name, secret)
             if role == Role.SUPERVISOR:
                 user.teams.set(teams.values())
+            if role in (Role.SUPERVISOR, Role.COMPLIANCE):
+                User.objects.filter(pk=user.pk).update(restricted_alerts=True)
             if role == Role.ADMIN:
                 User.objects.filter(pk=user.pk).update(is_staff=True, is_superuser=True)
         _team("Outside samples")

@@ -22,19 +22,12 @@ class IntentAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Rule)
-class RuleAdmin(admin.ModelAdmin):
-    """Rules. A changed definition, severity or category gets a new version, so that old alerts stay explainable."""
+class RuleAdmin(ReadOnlyAdmin):
+    """A look at rules. They are changed on their own page, where every change is checked and becomes a version."""
 
     list_display = ("key", "version", "category", "severity", "title", "enabled")
     list_filter = ("category", "severity", "enabled")
     search_fields = ("key", "title")
-    readonly_fields = ("version",)
-
-    def save_model(self, request: HttpRequest, obj: Rule, form: Any, change: bool) -> None:
-        if change and {"definition", "severity", "category"} & set(form.changed_data):
-            obj.version += 1
-        super().save_model(request, obj, form, change)
-        audit.record("rule.change" if change else "rule.create", obj, request=request, version=obj.version)
 
 
 @admin.register(Alert)
@@ -43,3 +36,7 @@ class AlertAdmin(ReadOnlyAdmin):
     list_filter = ("category", "severity", "status")
     exclude = ("quote",)
     list_select_related = ("handled_by",)
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        found: Any = super().get_queryset(request)
+        return found.permitted_to(request.user)

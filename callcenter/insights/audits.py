@@ -118,7 +118,8 @@ def recall_by_category(sample: AuditSample, user: User) -> list[Recall]:
 
 
 def _recall(label: str, heard: int, missed: int, found: int, population: int) -> Recall:
-    low, high = wilson(missed / heard, heard)
+    # Whoever has heard every call knows, and does not estimate.
+    low, high = wilson(missed / heard, heard) if heard < population else (missed / heard, missed / heard)
 
     def of(share: float) -> float:
         whole = found + share * population

@@ -49,7 +49,8 @@ def config() -> dict[str, Any]:
     version = taxonomy.current()
     document["taxonomy_version"] = version.number
     if version.content:
-        document["intents"] = taxonomy.for_engine(version.content, spoken_examples())
+        document["intents"] = taxonomy.for_engine(version.content)
+    document["relabelled"] = spoken_examples()
     rules = list(Rule.objects.filter(enabled=True))
     if Rule.objects.exists():
         document["rules"] = [rule_document(r) for r in rules]
