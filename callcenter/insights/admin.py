@@ -7,7 +7,6 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from callcenter.core import audit
 from callcenter.core.admin import ReadOnlyAdmin
 from callcenter.insights.models import Alert, Intent, Rule
 
