@@ -95,7 +95,7 @@ def correct_turn(
         except Unfit as problem:
             raise CallcenterError(problem.message, code="unfit") from problem
         shared = any(c.status == Status.APPROVED for c in earlier)
-        _decide(earlier, Status.WITHDRAWN, user)
+        _replace(earlier, user)
         group = session or uuid.uuid4()
         rows = _record(call, user, changes, group, pending=needs_approval(call, user, turn, word))
         after = view_of(call, user, document=view.document)
@@ -331,6 +331,18 @@ def _decide(rows: Sequence[Correction], status: str, user: User) -> None:
     family.filter(status__in=counted).update(status=status, decided_by=user, decided_at=now)
     for row in rows:
         row.status, row.decided_by, row.decided_at = status, user, now
+
+
+def _replace(rows: Sequence[Correction], user: User) -> None:
+    """Forget what this opening of the editor has saved so far: half-typed words are nobody's correction.
+
+    What a dataset or another transcript has taken up meanwhile is withdrawn instead, so that it can still be traced.
+    """
+    named = Correction.objects.filter(pk__in=[row.pk for row in rows])
+    taken_up = Q(datasets__isnull=False) | Q(carried__isnull=False) | Q(root__isnull=False)
+    kept = set(named.filter(taken_up).values_list("pk", flat=True))
+    _decide([row for row in rows if row.pk in kept], Status.WITHDRAWN, user)
+    named.exclude(pk__in=kept).delete()
 
 
 def _only(row: Correction, status: str, user: User) -> None:

@@ -15,7 +15,7 @@ from callcenter.core.errors import CallcenterError
 from callcenter.core.storage import store
 from callcenter.learning import tasks
 from callcenter.learning.models import Dataset, Evaluation, Model, Promotion, TrainingRun
-from callcenter.learning.services import datasets, registry, training
+from callcenter.learning.services import datasets, old_domain, registry, training
 from callcenter.pipeline.spec import spec_for
 
 pytestmark = pytest.mark.django_db
@@ -299,3 +299,40 @@ def test_erasing_a_caller_flags_the_models_that_learned_from_the_calls(
 def test_unknown_training_settings_are_refused_in_words(dataset: Dataset) -> None:
     with pytest.raises(CallcenterError, match="unknown training setting: epoch"):
         training.default_config(epoch=3)
+
+
+def test_the_old_domain_is_cut_behind_the_page_and_before_the_run_sets_out(
+    dataset: Dataset, sent: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut: list[str] = []
+
+    def current(*, by: Any = None) -> old_domain.OldDomain:
+        cut.append("cut")
+        return old_domain.OldDomain(dataset, [])
+
+    monkeypatch.setattr(old_domain, "current", current)
+    run = training.start(dataset=dataset, by=None)
+    assert not cut and run.old_domain is None
+    tasks.advance(str(run.pk))
+    run.refresh_from_db()
+    assert cut == ["cut"] and run.old_domain == dataset and run.state == State.WORKING
+    job = sent[-1][1]["job"]
+    assert job["old"] == {"name": dataset.name, "manifest_key": dataset.manifest_key}
+    assert job["bounds"]["require_old"] is True
+
+
+def test_an_old_domain_that_cannot_be_cut_is_said_on_the_run_and_tried_again(
+    dataset: Dataset, sent: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*, by: Any = None) -> old_domain.OldDomain:
+        raise OSError("no such device")
+
+    run = training.start(dataset=dataset, by=None)
+    with monkeypatch.context() as patched:
+        patched.setattr(old_domain, "current", broken)
+        assert not training.advance(str(run.pk))
+    run.refresh_from_db()
+    assert run.state == State.QUEUED and run.failures == 1 and "old domain" in run.error_message
+    assert "asr_worker.learn" not in names(sent)
+    TrainingRun.objects.filter(pk=run.pk).update(next_attempt_at=timezone.now())
+    assert training.advance(str(run.pk))

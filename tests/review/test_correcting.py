@@ -14,6 +14,7 @@ from callcenter.calls.models import Call, Turn
 from callcenter.core.errors import CallcenterError
 from callcenter.core.models import AuditEvent
 from callcenter.core.storage import store
+from callcenter.learning.models import Dataset
 from callcenter.pipeline.models import Run
 from callcenter.review import services
 from callcenter.review.access import view_of
@@ -145,10 +146,22 @@ def test_saves_of_one_editing_count_as_one_correction_and_are_undone_together(ca
     assert row(call, 0).text == "Thanks for calling Nordwind"
     live = Correction.objects.live()
     assert {c.group for c in live} == {session}
+    assert Correction.objects.count() == live.count()  # half-typed words leave nothing behind
     services.undo(call_id=call.pk, user=cast.supervisor)
     assert row(call, 0).text == heard and not Correction.objects.live().exists()
     with pytest.raises(CallcenterError):
         services.undo(call_id=call.pk, user=cast.supervisor)
+
+
+def test_a_draft_that_a_dataset_has_taken_up_is_withdrawn_and_stays_traceable(cast: Any, call: Call) -> None:
+    session = uuid.uuid4()
+    save(call, cast.supervisor, 0, text="Thank you for calling Nord", session=session)
+    taken = set(Correction.objects.values_list("pk", flat=True))
+    dataset = Dataset.objects.create(name="a", kind=Dataset.Kind.TRAIN, sha256="0" * 64, manifest_key="m")
+    dataset.corrections.set(taken)
+    save(call, cast.supervisor, 0, text="Thanks for calling Nordwind", session=session)
+    assert set(Correction.objects.filter(status="withdrawn").values_list("pk", flat=True)) == taken
+    assert dataset.corrections.count() == len(taken) and row(call, 0).text == "Thanks for calling Nordwind"
 
 
 def test_typing_back_what_was_there_leaves_no_correction_and_no_review(cast: Any, call: Call) -> None:

@@ -216,15 +216,17 @@ def _end(night: NightlyRun, state: str, reason: str) -> NightlyRun:
 
 # --- hearing recent calls again --------------------------------------------------------------------------------
 
-PORTION = 5
-
 
 def _retranscribe() -> int:
-    """Put the next few recent calls in line for the new model, newest first, while nobody else waits."""
+    """Put the next recent calls in line for the new model, newest first, while nobody else waits.
+
+    One for each speech worker: a call that comes in meanwhile waits for no more than the one in hand.
+    """
     from callcenter.calls.models import Call
     from callcenter.learning.models import Model
     from callcenter.pipeline import broker
     from callcenter.pipeline.models import Run
+    from callcenter.pipeline.selectors import workers
     from callcenter.pipeline.services import reprocess
 
     night = NightlyRun.objects.filter(retranscribe_after__isnull=False).order_by("created_at").first()
@@ -237,10 +239,11 @@ def _retranscribe() -> int:
     # New calls come first: as long as anything waits or is at work, old calls do not.
     if broker.queue_length("speech") or Run.objects.filter(state__in=[*Run.WAITING, *Run.WORKING]).exists():
         return 0
+    portion = sum("speech" in worker.queues for worker in workers()) or 1
     again = list(
         Call.objects.filter(started_at__gte=night.retranscribe_after, transcript__isnull=False)
         .exclude(runs__created_at__gte=night.finished_at)
-        .order_by("-started_at")[:PORTION]
+        .order_by("-started_at")[:portion]
     )
     for call in again:
         try:

@@ -94,7 +94,7 @@ def start(
         method=config.method,
         parameters=config.to_json(),
         golden=golden,
-        old=old or _old_domain(dataset, by),
+        old=old or _known_old_domain(dataset),
         auto_promote=settings.ENV.LEARNING_AUTO_PROMOTE if auto_promote is None else auto_promote,
         by=by,
     )
@@ -118,7 +118,7 @@ def evaluate(
         kind=TrainingRun.Kind.EVALUATE,
         candidate=model,
         golden=golden,
-        old=old or _old_domain(None, by),
+        old=old or _known_old_domain(None),
         auto_promote=False,
         by=by,
     )
@@ -126,16 +126,15 @@ def evaluate(
 
 def _open(job: dict[str, Any], *, golden: Dataset, old: Dataset | None, by: User | None, **values: Any) -> TrainingRun:
     present = registry.served()
-    bounds = default_bounds()
-    if old is None:
-        bounds["require_old"] = False  # nothing to hold it to; the verdict says so, as it judged without
     job |= {
         "served": registry.spec_of(present).to_json(),
         "compute_type": settings.ENV.SPEECH_COMPUTE_TYPE,
         "golden": {"name": golden.name, "manifest_key": golden.manifest_key},
-        "old": {"name": old.name, "manifest_key": old.manifest_key} if old else None,
+        "old": _set_of(old),
+        # Cutting the built-in one takes seconds: a worker does it before the run sets out, not whoever asked.
+        "old_pending": old is None,
         "vocabulary": _vocabulary(),
-        "bounds": bounds,
+        "bounds": default_bounds(),
         "exports": list(EXPORTS),
         "variants": settings.ENV.LEARNING_VARIANTS and values["kind"] == TrainingRun.Kind.FIT,
     }
@@ -157,11 +156,30 @@ def _latest(kind: str) -> Dataset | None:
     return Dataset.objects.filter(kind=kind).first()
 
 
-def _old_domain(dataset: Dataset | None, by: User | None) -> Dataset | None:
-    """Return the old domain that the dataset was built against, else the present one."""
+def _known_old_domain(dataset: Dataset | None) -> Dataset | None:
+    """Return the old domain that the dataset was built against, else an imported one; None where it must be cut."""
     known = dataset.parameters.get("old_domain") if dataset is not None else None
     found = Dataset.objects.filter(pk=known).first() if known else None
-    return found or old_domain.current(by=by).gate
+    return found or Dataset.objects.filter(kind=Dataset.Kind.OLD_DOMAIN, imported=True).first()
+
+
+def _set_of(old: Dataset | None) -> dict[str, str] | None:
+    return {"name": old.name, "manifest_key": old.manifest_key} if old else None
+
+
+def _settle_old_domain(run: TrainingRun) -> bool:
+    """Cut the old domain of a run that still lacks one; return whether the run may set out."""
+    try:
+        old = old_domain.current(by=run.created_by).gate
+    except Exception as error:
+        log.exception("old_domain_failed", run=str(run.pk), error=type(error).__name__)
+        message = f"The old domain could not be put together ({type(error).__name__}); see the logs."
+        fail(run, code="old_domain", message=message, permanent=False)
+        return False
+    job = {**run.job, "old": _set_of(old), "old_pending": False}
+    if old is None:  # nothing to hold it to; the verdict says so, as it judged without
+        job["bounds"] = {**job["bounds"], "require_old": False}
+    return TrainingRun.objects.filter(pk=run.pk, state=State.QUEUED).update(job=job, old_domain=old) == 1
 
 
 def _vocabulary() -> list[str]:
@@ -177,7 +195,11 @@ def _vocabulary() -> list[str]:
 def advance(run_id: str) -> bool:
     """Give a waiting run to the workers if its time has come; return whether this caller did."""
     now = timezone.now()
-    changed = TrainingRun.objects.filter(pk=run_id, state=State.QUEUED, next_attempt_at__lte=now).update(
+    due = TrainingRun.objects.filter(pk=run_id, state=State.QUEUED, next_attempt_at__lte=now)
+    lacking = due.filter(job__old_pending=True).first()
+    if lacking is not None and not _settle_old_domain(lacking):
+        return False
+    changed = due.update(
         state=State.WORKING,
         attempt=F("attempt") + 1,
         deadline_at=now + _patience(),
