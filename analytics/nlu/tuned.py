@@ -28,7 +28,7 @@ VERSION = 1
 STRENGTH = 10.0
 #: Few examples are seen more often than many: about so many rows pass through the encoder, within these epochs.
 ROWS_TO_SEE = 6_000
-EPOCHS = (2, 6)
+EPOCHS = (3, 8)
 MIN_TRIAL = 20
 HOLD_EVERY, LEAVE_OUT_EVERY = 5, 10
 Progress = Callable[[float], None]
