@@ -224,7 +224,7 @@ def _gain_check(gain: Gain, bounds: GateBounds) -> Check:
     passed = low > 0
     detail = (
         f"Word error rate {_rate(gain['wer_before'])} before, {_rate(gain['wer_after'])} after: "
-        f"{_points(gain['absolute'])} points, {bounds.confidence:.0%} interval {_points(low)} to {_points(high)}"
+        f"{_points(gain['absolute'])} points, {_interval(bounds)} {_points(low)} to {_points(high)}"
     )
     why = "." if passed else ", which does not lie wholly above zero."
     return Check("gain", title, round(100 * low, 4), 0.0, "WER points, lower end", passed, detail + why)
@@ -249,7 +249,7 @@ def _old_checks(candidate: dict[str, Any] | None, served: dict[str, Any] | None,
     passed = loss <= bounds.max_old_loss + 1e-9
     detail = (
         f"Word error rate {_rate(gain['wer_before'])} before, {_rate(gain['wer_after'])} after: "
-        f"{_points(loss)} points worse, {bounds.confidence:.0%} interval {_points(-gain['absolute_high'])} to "
+        f"{_points(loss)} points worse, {_interval(bounds)} {_points(-gain['absolute_high'])} to "
         f"{_points(-gain['absolute_low'])}; at most {_points(bounds.max_old_loss)} allowed."
     )
     return [same, Check("old_domain", title, round(100 * loss, 4), limit, "WER points", passed, detail)]
@@ -292,7 +292,7 @@ def _recall(
 ) -> Check:
     said, limit = _total(theirs, f"{name}_said"), round(100 * bound, 4)
     if not said:
-        return Check(name, title, None, limit, "points of recall", True, f"No {name} were said in the golden set.")
+        return Check(name, title, None, limit, "points of recall", True, "None was said in the golden set.")
     before, after = _total(theirs, f"{name}_heard"), _total(ours, f"{name}_heard")
     loss = (before - after) / said
     detail = f"{before} of {said} heard before, {after} after."
@@ -367,6 +367,10 @@ def _points(value: float | None) -> str:
     return f"{100 * (value or 0.0):+.2f}"
 
 
+def _interval(bounds: GateBounds) -> str:
+    return f"{100 * bounds.confidence:.0f} % interval"
+
+
 def _summary(checks: Sequence[Check], gain: Gain, bounds: GateBounds) -> str:
     failed = [check for check in checks if not check.passed]
     if failed:
@@ -376,7 +380,7 @@ def _summary(checks: Sequence[Check], gain: Gain, bounds: GateBounds) -> str:
     share = 100 * (gain["relative"] or 0.0)
     return (
         f"Passed: {share:.0f} % fewer words are wrong ({_rate(gain['wer_before'])} before, {_rate(gain['wer_after'])} "
-        f"after; {bounds.confidence:.0%} interval {100 * (gain['low'] or 0.0):.0f} to "
+        f"after; {_interval(bounds)} {100 * (gain['low'] or 0.0):.0f} to "
         f"{100 * (gain['high'] or 0.0):.0f} % fewer) and all {len(checks)} checks hold."
     )
 

@@ -107,7 +107,7 @@ def test_a_gain_within_noise_is_refused_and_the_interval_is_said() -> None:
     verdict = _judge(evaluation(after), SERVED)
     assert _failed(verdict) == ["gain"]
     detail = next(check.detail for check in verdict.checks if check.name == "gain")
-    assert "does not lie wholly above zero" in detail and "95% interval" in detail
+    assert "does not lie wholly above zero" in detail and "95 % interval" in detail
     assert verdict.summary.startswith("Refused") and "does not lie wholly above zero" in verdict.summary
 
 

@@ -43,7 +43,8 @@ class Place:
         """Return the trained checkpoint."""
         from asr_worker.training.fit import fit
 
-        options = {"method": "frozen_encoder", "patience": 0, "batch_size": 8} | config
+        # Of a known length: nobody is held out, and nothing but the gate looks at what comes of it.
+        options = {"method": "frozen_encoder", "patience": 0, "batch_size": 8, "hold_out": 0.0} | config
         fit(self.base, self.sets[dataset], self.root / name, FitConfig.from_json(options))
         return self.root / name / "checkpoint"
 
@@ -69,9 +70,8 @@ class Place:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     root = tmp_path_factory.mktemp("gate")
-    bare, replayed, golden, old = house_style.build(root / "data")
-    sets = {"bare": bare, "replayed": replayed, "golden": golden, "old": old}
-    sets["shuffled"] = house_style.shuffled(replayed, root / "data" / "shuffled")
+    sets = house_style.build(root / "data")
+    sets["shuffled"] = house_style.shuffled(sets["replayed"], root / "data" / "shuffled")
     yield Place(root, model_dir("whisper-tiny.en"), sets, {})
     registry.forget()
     shutil.rmtree(root, ignore_errors=True)

@@ -18,11 +18,16 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.browser,
     pytest.mark.faults,
-    pytest.mark.skipif(
-        not os.environ.get("CALLCENTER_JOURNEY"),
-        reason="its training recipe does not pass the gate reliably yet; CALLCENTER_JOURNEY=1 runs it",
-    ),
 ]
+#: Few corrections, seen often and in several forms; much of the old domain beside them, each row a few times.
+RECIPE = {
+    "epochs": 8,
+    "batch_size": 6,
+    "learning_rate": 2e-4,
+    "patience": 0,
+    "replay_visits": 3,
+    "augment": {"speed": 0.7, "gain": 0.3, "noise": 0.3, "noise_snr_db": [10, 25], "copies": 2, "old_domain": False},
+}
 NEEDED = ("whisper-tiny.en", "silero-vad", "minilm")
 
 
@@ -50,19 +55,20 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
         "VAR_DIR": str(var),
         "MODELS_DIR": str(own_models),
         "SPEECH_MODEL": "whisper-tiny.en",
-        "LEARNING_CONFIG": json.dumps({"epochs": 12, "batch_size": 4, "learning_rate": 1e-4, "patience": 0}),
-        # Ten greetings hold few words; a machine that tests keep busy says little about speed.
+        "LEARNING_CONFIG": json.dumps(RECIPE),
+        "LEARNING_REPLAY_SHARE": "0.8",
+        # Three greetings hold few words; a machine that tests keep busy says little about speed.
         "LEARNING_GATE": json.dumps({"min_words": 40, "max_real_time_factor": 10, "max_real_time_ratio": 5}),
         "LEARNING_NIGHTLY_HOUR": "-1",
         "LEARNING_VARIANTS": "false",
-        "LEARNING_SILENCE_SECONDS": "30",
+        "LEARNING_SILENCE_SECONDS": "20",
         "SWEEP_SECONDS": "2",
         "DJANGO_SETTINGS_MODULE": "callcenter.settings.dev",
         **dict.fromkeys(("DATABASE_URL", "REDIS_URL", "ANALYTICS_DATABASE_URL", "STORAGE_URL", "INGEST_DIR"), ""),
     }
     scenario = [sys.executable, "-m", "tests.integration.learning_journey", chromium]
     ended = subprocess.run(scenario, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1800)
-    assert ended.returncode == 0, ended.stderr[-3000:]
+    assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
     return json.loads(ended.stdout.strip().splitlines()[-1])
 
 
@@ -73,16 +79,17 @@ def test_ten_segments_are_corrected_with_the_keyboard(found: Found) -> None:
 
 def test_corrections_become_a_dataset_and_a_night_makes_a_model_of_it_that_passes_the_gate(found: Found) -> None:
     assert found["datasets"] >= 1
-    assert found["run"]["state"] == "done", (found["run"], found["checks"])
+    assert found["run"]["state"] == "done"
     assert found["night"] == "promoted"
-    assert found["gain"]["low"] > 0
+    assert found["gain"]["absolute_low"] > 0
+    assert found["figures"]["old_domain"] <= 1.0
     assert found["served_is_learned"]
 
 
 def test_a_killed_training_goes_on_where_it_was_and_its_result_is_promoted_once(found: Found) -> None:
     assert found["killed_before_the_end"]
     assert found["learning_restarts"] >= 1 and found["run"]["attempts"] >= 2
-    assert found["resumed_from_step"] > 0
+    assert 0 < found["steps"]["resumed_from"] < found["steps"]["all"]
     assert (found["candidates"], found["promotions"]) == (1, 1)
 
 
@@ -91,11 +98,16 @@ def test_a_call_after_the_promotion_is_heard_by_the_new_model(found: Found) -> N
     assert found["writes_the_name"]
 
 
-def test_after_the_rollback_the_old_model_hears_again(found: Found) -> None:
+def test_after_the_rollback_the_next_call_is_heard_by_the_old_model(found: Found) -> None:
     assert found["model"] not in found["after_rollback"]
     assert "whisper-tiny.en" in found["after_rollback"]
     assert found["calls_lost"] == 0
 
 
-def test_the_lineage_can_be_walked(found: Found) -> None:
-    assert found["lineage"] == ["run", "dataset"]
+def test_links_lead_from_the_call_to_the_correction_that_taught_its_model(found: Found) -> None:
+    assert found["lineage"] == ["model", "run", "dataset", "call", "correction"]
+
+
+def test_who_corrected_sees_what_the_corrections_changed(found: Found) -> None:
+    assert found["model"] in found["yours"]
+    assert "words wrong before and after" in found["yours"]
