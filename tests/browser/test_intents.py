@@ -12,7 +12,7 @@ from callcenter.insights.intents import jobs
 from callcenter.insights.intents.models import CallLabel, IntentJob, TaxonomyVersion
 from callcenter.insights.models import Insight, Intent
 from tests.factories import understood_call
-from tests.intents.conftest import LINE, heard, small  # noqa: F401
+from tests.intents.conftest import LINE, heads_dir, heard, small  # noqa: F401
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 LOOK = os.environ.get("LOOK_AT", "")  # a folder: every page is kept there as a picture

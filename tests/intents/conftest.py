@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from callcenter.calls.models import Call, Turn
 from callcenter.insights.models import Intent
-from tests.factories import Story, understood_call
+from tests.factories import RuleFactory, Story, understood_call
 from tests.nlu.calls import HashingEmbedder
 
 #: The module; its name in the package is the function.
@@ -39,10 +40,17 @@ def heard(text: str, *, intent: str = "refund", **values: Any) -> Call:
     return understood_call(says(text, intent=intent), run=False, **values)
 
 
+@pytest.fixture(scope="session")
+def heads_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder of trained heads for all tests: they are named by what they learned from."""
+    return tmp_path_factory.mktemp("var")
+
+
 @pytest.fixture
-def small(db: None, settings: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> HashingEmbedder:
-    """Two intents, heads kept in a folder of this test, and an embedder that needs no weights."""
-    settings.VAR_DIR = tmp_path
+def small(db: None, settings: Any, heads_dir: Path, monkeypatch: pytest.MonkeyPatch) -> HashingEmbedder:
+    """Two intents, no rules, and an embedder that needs no weights."""
+    settings.VAR_DIR = heads_dir
+    RuleFactory(enabled=False)
     embedder = HashingEmbedder()
     monkeypatch.setattr(UNDERSTAND, "load", lambda *_: embedder)
     Intent.objects.create(name="refund", label="Refund", examples=list(REFUND), description="Money back")

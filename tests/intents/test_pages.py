@@ -40,7 +40,7 @@ def test_a_new_intent_is_looked_at_saved_and_stored_calls_follow(desk: Client, c
     assert "Waiting for a worker" in desk.get(answer["Location"]).content.decode()
     finish(job)
     page = desk.get(answer["Location"]).content.decode()
-    assert "<strong>1 of 1</strong>" in page and call.get_absolute_url() in page and "hx-trigger" not in page
+    assert "<strong>1 of 1</strong>" in page and call.get_absolute_url() in page and "every 2s" not in page
     done = desk.post(reverse("intents:save", args=[job.pk]), {"note": "New line", "relabel": "1"})
     again = IntentJob.objects.get(task="relabel")
     assert done["Location"] == reverse("intents:job", args=[again.pk])

@@ -11,7 +11,7 @@ from django.utils import timezone
 from callcenter.calls.models import Turn
 from callcenter.core.errors import CallcenterError
 from callcenter.core.models import AuditEvent
-from callcenter.insights.intents import jobs, labels, taxonomy
+from callcenter.insights.intents import jobs, labels, taxonomy, tuning
 from callcenter.insights.intents.models import CallLabel, IntentJob, Move, Reading, TaxonomyVersion
 from callcenter.insights.models import Insight, Intent
 from callcenter.insights.services import config, understand_call
@@ -243,14 +243,13 @@ def test_what_a_person_points_at_is_learned_from_with_consent_and_without_card_n
     call = heard(text, team=cast.team_a)
     turn = Turn.objects.get(call=call, party="customer")
     labels.label(call=call, name="refund", by=cast.supervisor, span=(turn.start_ms, turn.end_ms))
-    examples = labels.spoken_examples()["refund"]
-    assert len(examples) == 1 and examples[0].startswith("my parcel never came") and "4111" not in examples[0]
-    learned = next(i for i in config()["intents"] if i["name"] == "refund")
-    assert examples[0] in learned["examples"]
+    [(example, name)] = labels.spoken_examples()
+    assert name == "refund" and example.startswith("my parcel never came") and "4111" not in example
+    assert config()["relabelled"] == [(example, "refund")]
     call.training_consent = False
     call.save(update_fields=["training_consent"])
     labels._kept = None
-    assert labels.spoken_examples() == {}
+    assert labels.spoken_examples() == []
 
 
 def test_labels_change_what_is_read_of_other_calls(small: Any, cast: Any, warehouse: Any) -> None:
@@ -281,7 +280,7 @@ def test_a_call_can_be_said_to_be_about_none_of_them(small: Any, cast: Any, ware
     labels.label(call=call, name="unknown", by=cast.supervisor)
     insight = Insight.objects.get(call=call)
     assert insight.intent == "unknown" and insight.document["intents"] == []
-    assert labels.spoken_examples() == {}
+    assert labels.spoken_examples() == []
 
 
 def test_the_reader_gives_what_understanding_gives(small: Any, cast: Any) -> None:
@@ -292,4 +291,46 @@ def test_the_reader_gives_what_understanding_gives(small: Any, cast: Any) -> Non
     call = heard("please refund my money to the card, and note another street address", team=cast.team_a)
     document = current_document(call)
     whole = understand(document, config())
-    assert IntentReader(config()).read(document) == {k: whole[k] for k in ("intents", "intent", "intent_probability")}
+    read = IntentReader(config()).read(document)
+    assert read["intent"] != "unknown" and read == {key: whole[key] for key in read}
+
+
+def test_fitting_tells_how_far_it_is_and_is_out_of_date_once_a_label_is_added(
+    small: Any, cast: Any, sent: Any, warehouse: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, str]] = []
+
+    def fit(settled: dict[str, Any], *, progress: Any) -> dict[str, float]:
+        progress(0.4)
+        job = IntentJob.objects.get(task="tune")
+        seen.append((job.done, job.state))
+        return {"trial_accuracy": 0.9, "trial_accuracy_plain": 0.8, "trial_rows": 40.0, "pays": 1.0}
+
+    monkeypatch.setattr("analytics.nlu.train_tuned", fit)
+    job = finish(tuning.tune(by=cast.supervisor))
+    assert job.state == State.DONE and seen == [(40, State.WORKING)] and job.share == 1.0
+    assert tuning.newest() == (job, True)
+    assert not tuning.tune_again()
+    call = heard("please refund my money to the card", team=cast.team_a)
+    turn = Turn.objects.get(call=call, party="customer")
+    labels.label(call=call, name="address", by=cast.supervisor, span=(turn.start_ms, turn.end_ms))
+    assert tuning.newest() == (job, False)
+    assert not tuning.tune_again()  # somebody is at it just now
+    long_ago = timezone.now() - timedelta(hours=1)
+    for model in (IntentJob, TaxonomyVersion, CallLabel):
+        model.objects.update(created_at=long_ago)
+    assert tuning.tune_again() and IntentJob.objects.filter(task="tune").count() == 2
+    assert not tuning.tune_again()
+
+
+def test_a_fitting_that_was_stopped_keeps_nothing(
+    small: Any, cast: Any, sent: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit(settled: dict[str, Any], *, progress: Any) -> dict[str, float]:
+        jobs.cancel(job=IntentJob.objects.get(), by=cast.supervisor)
+        progress(0.5)
+        raise AssertionError("it went on")
+
+    monkeypatch.setattr("analytics.nlu.train_tuned", fit)
+    job = finish(tuning.tune(by=cast.supervisor))
+    assert job.state == State.CANCELLED and not job.result

@@ -1,4 +1,4 @@
-"""Looking at many calls behind the page: what a change would move, reading stored calls again, fitting the vectors.
+"""Looking at many calls behind the page: what a change would move, and reading stored calls again.
 
 Every move of a job is a conditional UPDATE with the token of the worker that holds it. Work is done in pieces of some
 seconds, and between them the job goes back in line, so that new calls are understood meanwhile; a worker that is killed
@@ -24,7 +24,7 @@ from callcenter.core import audit
 from callcenter.core.errors import CallcenterError
 from callcenter.core.queue import enqueue
 from callcenter.insights.intents import diff, taxonomy
-from callcenter.insights.intents.labels import respect, spoken_examples
+from callcenter.insights.intents.labels import respect
 from callcenter.insights.intents.models import CallLabel, IntentJob, Move, Reading, TaxonomyVersion
 from callcenter.insights.models import Insight
 from callcenter.insights.warehouse_doc import load_into_warehouse
@@ -56,7 +56,7 @@ def preview(*, edit: dict[str, Any], by: User) -> IntentJob:
         parameters={"edit": edit, "proposed": proposed, "changes": found},
         created_by=by,
     )
-    _send(job)
+    send(job)
     return job
 
 
@@ -77,7 +77,7 @@ def relabel(*, by: User | None) -> IntentJob:
             audit.record("taxonomy.relabel", job, user=by, version=version.number)
     except IntegrityError as error:
         raise CallcenterError("Stored calls are being re-labelled already.", code="busy") from error
-    _send(job)
+    send(job)
     return job
 
 
@@ -99,12 +99,12 @@ def work(job_id: str) -> bool:
         return False
     job = IntentJob.objects.select_related("created_by").get(pk=job_id)
     try:
-        PIECES[job.task](job)
+        _piece(job.task)(job)
     except CallcenterError as error:
-        _end(job, State.FAILED, error_message=error.message[:500])
+        end(job, State.FAILED, error_message=error.message[:500])
     except Exception as error:
         log.exception("intent_job_failed", job=str(job_id), error=type(error).__name__)
-        _end(job, State.FAILED, error_message=f"It failed ({type(error).__name__}); see the logs, then try again.")
+        end(job, State.FAILED, error_message=f"It failed ({type(error).__name__}); see the logs, then try again.")
     return True
 
 
@@ -146,7 +146,9 @@ def _preview(job: IntentJob) -> None:
     visible = calls.count()
     result |= {"visible": visible, "sampled": job.done + job.skipped < visible, "figures": then.figures}
     result["figures_before"] = now.figures
-    _end(job, State.DONE, result=result)
+    # Vectors fitted to the old taxonomy know nothing of the new one: until they are fitted again, the plain head reads.
+    result["fitted_lost"] = now.kind == "tuned" and then.kind != "tuned"
+    end(job, State.DONE, result=result)
 
 
 def _visible(job: IntentJob) -> Any:
@@ -176,7 +178,7 @@ def _readers(items: list[dict[str, Any]]) -> Any:
     from analytics.nlu.reread import IntentReader
     from callcenter.insights.services import config
 
-    reader = IntentReader({**config(), "intents": taxonomy.for_engine(items, spoken_examples())})
+    reader = IntentReader({**config(), "intents": taxonomy.for_engine(items)})
     if reader.problem:
         raise CallcenterError(f"Calls cannot be read: {reader.problem}.", code="no_reader")
     return reader
@@ -202,7 +204,7 @@ def _relabel(job: IntentJob) -> None:
         if not calls:
             break
     job.refresh_from_db()
-    _end(job, State.DONE, result={**job.result, "figures": reader.figures})
+    end(job, State.DONE, result={**job.result, "figures": reader.figures})
 
 
 def _unread(job: IntentJob) -> Any:
@@ -299,20 +301,28 @@ def _back_in_line(job: IntentJob, result: dict[str, Any]) -> None:
         state=State.QUEUED, heard_at=timezone.now(), result=result
     )
     if changed:
-        _send(job)
+        send(job)
 
 
-def _end(job: IntentJob, state: str, **values: Any) -> None:
+def end(job: IntentJob, state: str, **values: Any) -> None:
     IntentJob.objects.filter(pk=job.pk, state=State.WORKING, attempt=job.attempt).update(
         state=state, finished_at=timezone.now(), **values
     )
 
 
-def _send(job: IntentJob) -> None:
+def send(job: IntentJob) -> None:
     enqueue("intents.work", queue="nlu", job_id=str(job.pk))
 
 
 PIECES: dict[str, Callable[[IntentJob], None]] = {Task.PREVIEW: _preview, Task.RELABEL: _relabel}
+
+
+def _piece(task: str) -> Callable[[IntentJob], None]:
+    if task == Task.TUNE:
+        from callcenter.insights.intents.tuning import fit
+
+        return fit
+    return PIECES[task]
 
 
 def sweep() -> int:
@@ -334,7 +344,7 @@ def sweep() -> int:
             finished_at=now if given_up else None,
         )
         if changed and not given_up:
-            _send(job)
+            send(job)
             sent += 1
     old = IntentJob.objects.filter(task=Task.PREVIEW, created_at__lt=now - KEEP_PREVIEWS)
     old.exclude(state__in=IntentJob.OPEN).delete()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import Any
 
 from django.db import transaction
@@ -23,7 +24,7 @@ EXAMPLES_PER_INTENT = 100
 MIN_WORDS, MAX_WORDS = 3, 40
 #: How long found examples are kept in a process while nobody labels anything: a correction of a word may wait for it.
 _KEEP_SECONDS = 60.0
-_kept: tuple[Any, float, dict[str, list[str]]] | None = None
+_kept: tuple[Any, float, list[tuple[str, str]]] | None = None
 
 
 def standing(call: Call) -> CallLabel | None:
@@ -118,10 +119,11 @@ def _turn(call: Call, said: CallLabel) -> int | None:
     return turns.values_list("index", flat=True).first()
 
 
-def spoken_examples() -> dict[str, list[str]]:
-    """Return intent -> what callers said where people pointed at, newest first, as the calls read now.
+def spoken_examples() -> list[tuple[str, str]]:
+    """Return (what a caller said where a person pointed at, intent), newest first, as the calls read now.
 
-    Only calls that may be learned from, and nothing of payment data, names or numbers in them.
+    Only calls that may be learned from, and nothing of payment data, names or numbers in them. `unknown` teaches what
+    is none of the intents.
     """
     global _kept
     rows = CallLabel.objects.filter(start_ms__isnull=False)
@@ -131,7 +133,7 @@ def spoken_examples() -> dict[str, list[str]]:
     return _kept[2]
 
 
-def _find_examples() -> dict[str, list[str]]:
+def _find_examples() -> list[tuple[str, str]]:
     from analytics.redaction import scrub
     from callcenter.learning.services.privacy import allowed
 
@@ -142,16 +144,16 @@ def _find_examples() -> dict[str, list[str]]:
     best = turns.annotate(shared=shared).order_by("-shared")
     labels = (
         CallLabel.objects.filter(withdrawn_at=None, start_ms__isnull=False, call__in=allowed(Call.objects.all()))
-        .exclude(name=UNKNOWN)
         .annotate(words=Subquery(best.values("words")[:1]))
         .order_by("-created_at")
     )
-    found: dict[str, list[str]] = {}
+    found: list[tuple[str, str]] = []
+    counts: Counter[str] = Counter()
     for said in labels.iterator():
-        mine = found.setdefault(said.name, [])
-        if len(mine) >= EXAMPLES_PER_INTENT or not said.words:
+        if counts[said.name] >= EXAMPLES_PER_INTENT or not said.words:
             continue
         words = [w[0] for w in said.words if said.start_ms <= (w[1] + w[2]) // 2 <= said.end_ms]
         if len(words) >= MIN_WORDS:
-            mine.append(scrub(" ".join(words[:MAX_WORDS])))
+            counts[said.name] += 1
+            found.append((scrub(" ".join(words[:MAX_WORDS])), said.name))
     return found

@@ -35,7 +35,10 @@ def labelling(call: Call, user: User, turns: Sequence[Any], document: dict[str, 
     primary = next((i for i in document.get("intents", []) if i.get("primary")), {})
     return {
         "said": said,
-        "model": {"label": words.get(read["intent"], read["intent"]), "probability": read.get("intent_probability")}
+        "model": {
+            "label": words.get(read["intent"]) or read["intent"].replace("_", " ").capitalize(),
+            "probability": read.get("intent_probability"),
+        }
         if read
         else None,
         "may": may,

@@ -9,7 +9,7 @@ from django.db.models import Count, Q
 
 from callcenter.accounts.models import User
 from callcenter.calls.models import Call
-from callcenter.insights.intents import taxonomy
+from callcenter.insights.intents import taxonomy, tuning
 from callcenter.insights.intents.forms import FEW
 from callcenter.insights.intents.models import UNKNOWN, CallLabel, IntentJob, TaxonomyVersion
 from callcenter.insights.models import Insight
@@ -20,6 +20,10 @@ FIGURES = (
     ("cv_known_kept", "Of those, sure enough to say so"),
     ("cv_unseen_refused", "Unknown for what no intent covers"),
     ("cv_small_talk_refused", "Unknown for small talk"),
+    ("trial_accuracy_plain", "Right intent for an example it has not seen, plain"),
+    ("trial_accuracy", "The same with fitted vectors"),
+    ("trial_known_kept", "Of those, sure enough to say so"),
+    ("trial_unseen_refused", "Unknown for what no intent covers"),
 )
 
 
@@ -42,7 +46,12 @@ def overview(user: User) -> dict[str, Any]:
     ]
     behind = calls.filter(Q(intent_reading=None) | Q(intent_reading__version__lt=version.number)).count()
     last = IntentJob.objects.filter(task=IntentJob.Task.RELABEL).first()
+    fitted, fresh = tuning.newest()
     return {
+        "tuning": IntentJob.objects.filter(task=IntentJob.Task.TUNE).first(),
+        "fitted": fitted,
+        "fitted_fresh": fresh,
+        "fitted_pays": bool(fitted and fitted.result["figures"].get("pays")),
         "version": version,
         "rows": rows,
         "calls": sum(counts.values()),

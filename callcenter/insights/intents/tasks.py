@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from callcenter.insights.intents import jobs
+from callcenter.insights.intents import jobs, tuning
 
 
 @shared_task(name="intents.work")
@@ -15,5 +15,6 @@ def work(job_id: str) -> None:
 
 @shared_task(name="intents.sweep")
 def sweep() -> None:
-    """Find what got lost and send it again."""
+    """Find what got lost and send it again; fit again what has gone out of date."""
     jobs.sweep()
+    tuning.tune_again()

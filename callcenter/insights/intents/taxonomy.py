@@ -121,14 +121,14 @@ def _write(proposed: list[Item]) -> None:
             Placement.objects.update_or_create(intent=rows[item["name"]], defaults={"parent": parent})
 
 
-def for_engine(items: list[Item], spoken: dict[str, list[str]]) -> list[dict[str, Any]]:
-    """Return what understanding learns from: the enabled intents, with what people pointed at in calls."""
+def for_engine(items: list[Item]) -> list[dict[str, Any]]:
+    """Return the enabled intents as understanding reads them."""
     return [
         {
             "name": item["name"],
             "label": item["label"],
             "description": item["description"],
-            "examples": list(dict.fromkeys([*item["examples"], *spoken.get(item["name"], ())])),
+            "examples": item["examples"],
         }
         for item in items
         if item["enabled"]

@@ -18,6 +18,7 @@ urlpatterns = [
     path("intents/history/", views.history, name="history"),
     path("intents/history/<int:number>/", views.version, name="version"),
     path("intents/history/<int:number>/restore", views.restore, name="restore"),
+    path("intents/tune", views.tune, name="tune"),
     path("intents/relabel", views.relabel, name="relabel"),
     path("intents/jobs/<uuid:job_id>/", views.job, name="job"),
     path("intents/jobs/<uuid:job_id>/cancel", views.job_cancel, name="job_cancel"),

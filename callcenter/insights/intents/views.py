@@ -15,7 +15,7 @@ from callcenter.accounts.decorators import SUPERVISORS, person, roles_required
 from callcenter.accounts.models import User
 from callcenter.calls.models import Call
 from callcenter.core.errors import CallcenterError
-from callcenter.insights.intents import diff, jobs, labels, selectors, taxonomy
+from callcenter.insights.intents import diff, jobs, labels, selectors, taxonomy, tuning
 from callcenter.insights.intents.forms import IntentForm
 from callcenter.insights.intents.models import IntentJob, TaxonomyVersion
 
@@ -141,11 +141,12 @@ def version(request: HttpRequest, number: int) -> HttpResponse:
     """Show one version as it was, what it changed, and how it differs from now."""
     newest = taxonomy.current()
     found = get_object_or_404(TaxonomyVersion.objects.select_related("author", "restored_from"), number=number)
+    back = taxonomy.proposal({"restore": number}, newest.content)
     context = {
         "version": found,
         "newest": newest,
         "rows": [{"depth": depth, "item": item} for depth, item in taxonomy.tree(found.content)],
-        "since": diff.changes(newest.content, found.content) if found != newest else [],
+        "since": diff.changes(newest.content, back) if found != newest else [],
     }
     return render(request, "insights/intents/version.html", context)
 
@@ -170,6 +171,18 @@ def relabel(request: HttpRequest) -> HttpResponse:
     return redirect("intents:job", job.pk)
 
 
+@require_POST
+@roles_required(*SUPERVISORS)
+def tune(request: HttpRequest) -> HttpResponse:
+    """Have the sentence vectors fitted to the taxonomy."""
+    try:
+        found = tuning.tune(by=person(request))
+    except CallcenterError as error:
+        messages.error(request, error.message)
+        return redirect("intents:list")
+    return redirect("intents:job", found.pk)
+
+
 def _shared() -> QuerySet[IntentJob]:
     return IntentJob.objects.exclude(task=IntentJob.Task.PREVIEW).select_related("created_by")
 
@@ -177,7 +190,7 @@ def _shared() -> QuerySet[IntentJob]:
 @require_safe
 @roles_required(*SUPERVISORS)
 def job(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
-    """Show how far a re-labelling is and what it moved; to htmx, its live part alone."""
+    """Show how far a re-labelling or a fitting is and what came of it; to htmx, its live part alone."""
     found = get_object_or_404(_shared(), pk=job_id)
     template = "insights/intents/_job.html" if request.headers.get("HX-Request") else "insights/intents/job.html"
     return render(request, template, selectors.job_view(found, person(request)))
@@ -186,7 +199,7 @@ def job(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
 @require_POST
 @roles_required(*SUPERVISORS)
 def job_cancel(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
-    """Stop a re-labelling; what it has read stays."""
+    """Stop a re-labelling, whose read calls stay, or a fitting."""
     found = get_object_or_404(_shared(), pk=job_id)
     try:
         jobs.cancel(job=found, by=person(request))
