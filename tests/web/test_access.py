@@ -103,6 +103,7 @@ TABLE: dict[str, tuple[str, tuple[Any, ...]]] = {
     "intents:history": ("GET", (OUT, NO, NO, IN, IN, NO, NO, IN)),
     "intents:version": ("GET", (OUT, NO, NO, IN, IN, NO, NO, IN)),
     "intents:restore": ("POST", (OUT, NO, NO, MAY, MAY, NO, NO, MAY)),
+    "intents:tune": ("POST", (OUT, NO, NO, MAY, MAY, NO, NO, MAY)),
     "intents:relabel": ("POST", (OUT, NO, NO, MAY, MAY, NO, NO, MAY)),
     "intents:job": ("GET", (OUT, NO, NO, IN, IN, NO, NO, IN)),
     "intents:job_cancel": ("POST", (OUT, NO, NO, MAY, MAY, NO, NO, MAY)),
