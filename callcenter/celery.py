@@ -31,6 +31,7 @@ app.conf.task_routes = {
     "learning.dataset_job": {"queue": "ingest"},
     "learning.*": {"queue": "default"},
     "notifications.*": {"queue": "default"},
+    "answers.*": {"queue": "nlu"},
     "asr_worker.*": {"queue": "speech"},
 }
 app.autodiscover_tasks()

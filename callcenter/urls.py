@@ -17,6 +17,7 @@ urlpatterns: list[Any] = [
     path("", include("callcenter.insights.urls")),
     path("", include("callcenter.insights.intents.urls")),
     path("", include("callcenter.insights.notifications.urls")),
+    path("", include("callcenter.insights.answers.urls")),
     path("", include("callcenter.pipeline.urls")),
     path("", include("callcenter.review.urls")),
     path("", include("callcenter.privacy.urls")),

@@ -13,6 +13,7 @@ from callcenter.accounts.models import User
 from callcenter.calls.models import Call, Comment, Transcript
 from callcenter.calls.mood import feelings, voice_points
 from callcenter.calls.selectors import intent_labels
+from callcenter.insights.answers.selectors import for_call
 from callcenter.insights.intents.panel import labelling
 from callcenter.insights.models import Alert
 from callcenter.learning.selectors import model_of
@@ -106,6 +107,7 @@ def build(call: Call, user: User) -> dict[str, Any]:
         "may_see_models": user.has_role(*OPERATORS),
         "turns": turns,
         "alerts": [_alert(alert, total) for alert in alerts],
+        **for_call(call, document, alerts),
         "open_alerts": sum(alert.status == Alert.Status.OPEN for alert in alerts),
         "metrics": metrics,
         "single_metrics": [(label, metrics.get(key), kind) for label, key, kind in METRICS if key in metrics],

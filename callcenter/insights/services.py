@@ -24,6 +24,7 @@ ALERT_FIELDS = (
 def understand_call(*, call: Call) -> Insight:
     """Compute and store insight and alerts of the call's current transcript, then load the warehouse."""
     from analytics.nlu import understand
+    from callcenter.insights.answers.services import suggest
 
     settled = config()
     transcript = current_document(call)
@@ -31,6 +32,7 @@ def understand_call(*, call: Call) -> Insight:
     document["taxonomy_version"] = settled["taxonomy_version"]
     voice.add(call=call, transcript=transcript, document=document)
     insight = store_insight(call=call, document=document)
+    suggest(call=call, transcript=transcript, document=insight.document)
     load_into_warehouse(call)
     return insight
 
@@ -105,7 +107,9 @@ def seed_defaults() -> tuple[int, int]:
     What exists is never touched, so that a supervisor's edits survive every start.
     """
     from analytics.nlu import default_intents, default_rules
+    from callcenter.insights.answers.services import seed_actions
 
+    seed_actions()
     intents = [
         Intent(
             name=item["name"],

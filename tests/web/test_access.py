@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
+from callcenter.dashboards.models import CoachingNote, SavedView
 from callcenter.review.models import Term
 from tests.factories import (
     AlertFactory,
@@ -32,6 +33,18 @@ MAY = "may"
 #                          nobody agent other  sup   sup_b  oper  compl admin
 TABLE: dict[str, tuple[str, tuple[Any, ...]]] = {
     "dashboards:home": ("GET", (OUT, IN, IN, IN, IN, OUT, IN, IN)),
+    "dashboards:csv": ("GET", (OUT, IN, IN, IN, IN, NO, IN, IN)),
+    "dashboards:view": ("GET", (OUT, GONE, GONE, OUT, GONE, NO, GONE, GONE)),
+    "dashboards:view_save": ("POST", (OUT, MAY, MAY, MAY, MAY, NO, MAY, MAY)),
+    "dashboards:view_delete": ("POST", (OUT, GONE, GONE, MAY, GONE, NO, GONE, GONE)),
+    "dashboards:agents": ("GET", (OUT, NO, NO, IN, IN, NO, IN, IN)),
+    "dashboards:agent": ("GET", (OUT, IN, GONE, IN, GONE, NO, IN, IN)),
+    "dashboards:note_write": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, MAY)),
+    "dashboards:notes": ("GET", (OUT, IN, IN, IN, IN, NO, IN, IN)),
+    "dashboards:note_delete": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, GONE)),
+    "dashboards:queues": ("GET", (OUT, IN, IN, IN, IN, NO, IN, IN)),
+    "dashboards:queue": ("GET", (OUT, IN, GONE, IN, GONE, NO, IN, IN)),
+    "dashboards:time_zone": ("POST", (OUT, MAY, MAY, MAY, MAY, MAY, MAY, MAY)),
     "calls:list": ("GET", (OUT, IN, IN, IN, IN, NO, IN, IN)),
     "calls:detail": ("GET", (OUT, IN, GONE, IN, GONE, NO, IN, IN)),
     "calls:audio": ("GET", (OUT, IN, GONE, IN, GONE, NO, IN, IN)),
@@ -79,6 +92,13 @@ TABLE: dict[str, tuple[str, tuple[Any, ...]]] = {
     "insights:rule_restore": ("POST", (OUT, NO, NO, MAY, MAY, NO, NO, MAY)),
     "insights:rule_job": ("GET", (OUT, NO, NO, IN, GONE, NO, NO, IN)),
     "insights:rule_job_cancel": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, MAY)),
+    "answers:list": ("GET", (OUT, IN, IN, IN, IN, NO, IN, IN)),
+    "answers:article": ("GET", (OUT, IN, IN, IN, IN, NO, IN, IN)),
+    "answers:new": ("GET", (OUT, NO, NO, IN, IN, NO, NO, IN)),
+    "answers:edit": ("GET", (OUT, NO, NO, IN, IN, NO, NO, IN)),
+    "answers:actions": ("GET", (OUT, NO, NO, IN, IN, NO, NO, IN)),
+    "answers:restore": ("POST", (OUT, NO, NO, MAY, MAY, NO, NO, MAY)),
+    "answers:delete": ("POST", (OUT, NO, NO, MAY, GONE, NO, NO, GONE)),
     "notifications:inbox": ("GET", (OUT, IN, IN, IN, IN, IN, IN, IN)),
     "notifications:bell": ("GET", (OUT, IN, IN, IN, IN, IN, IN, IN)),
     "notifications:read_all": ("POST", (OUT, MAY, MAY, MAY, MAY, MAY, MAY, MAY)),
@@ -200,6 +220,11 @@ def world(cast: Any, warehouse: Any) -> dict[str, Any]:
         "alert_id": AlertFactory(call=call).pk,
         "run_id": RunFactory(call=failed, state="failed", error_code="x").pk,
         "turn": 0,
+        "panel": "figures",
+        "view_id": SavedView.objects.create(owner=cast.supervisor, name="Mine").pk,
+        "agent_id": cast.agent.pk,
+        "note_id": CoachingNote.objects.create(agent=cast.agent, author=cast.supervisor, text="Well done.").pk,
+        "queue_id": call.queue_id,
         "word": 0,
         "correction_id": CorrectionFactory(transcript=call.transcript, status="stranded").pk,
         "group": CorrectionFactory(transcript=call.transcript, author=cast.supervisor).group,
@@ -223,6 +248,7 @@ def masked() -> Any:
 
 def told(cast: Any) -> dict[str, Any]:
     """A route of team A and something that it could not deliver; a line in the supervisor's inbox."""
+    from callcenter.insights.answers.services import save_article
     from callcenter.insights.notifications.models import Delivery, Notice
     from callcenter.insights.notifications.services import create
 
@@ -230,8 +256,15 @@ def told(cast: Any) -> dict[str, Any]:
     route, _ = create(by=cast.supervisor, address="https://hooks.example.org/x", **values)
     delivery = Delivery.objects.create(route=route, state="failed", next_at=timezone.now())
     said = {"kind": "note", "key": "k", "title": "t", "url": "/", "created_at": timezone.now()}
+    article, _ = save_article(by=cast.supervisor, title="Refunds", body="Wait ten days.")
     notice = Notice.objects.create(user=cast.supervisor, **said)
-    return {"route_id": route.pk, "delivery_id": delivery.pk, "notice_id": notice.pk}
+    return {
+        "route_id": route.pk,
+        "delivery_id": delivery.pk,
+        "notice_id": notice.pk,
+        "article_id": article.pk,
+        "number": 1,
+    }
 
 
 def taxonomy_of(cast: Any) -> dict[str, Any]:
@@ -298,6 +331,9 @@ def learned(call: Any) -> dict[str, Any]:
 
 
 ARGUMENTS = {
+    "dashboards:csv": ["panel"], "dashboards:view": ["view_id"], "dashboards:view_delete": ["view_id"],
+    "dashboards:agent": ["agent_id"], "dashboards:note_write": ["agent_id"], "dashboards:note_delete": ["note_id"],
+    "dashboards:queue": ["queue_id"],
     "intents:edit": ["intent_name"], "intents:switch": ["intent_name"], "intents:change": ["preview_id"],
     "intents:save": ["preview_id"], "intents:again": ["preview_id"], "intents:version": ["version_number"],
     "intents:restore": ["version_number"], "intents:job": ["intent_job_id"], "intents:job_cancel": ["intent_job_id"],
@@ -323,6 +359,8 @@ ARGUMENTS = {
     "learning:job": ["job_id"], "learning:run": ["training_id"], "learning:run_cancel": ["training_id"],
     "learning:run_retry": ["training_id"], "learning:model": ["model_id"], "learning:promote": ["model_id"],
     "learning:rollback": ["model_id"], "learning:evaluate": ["model_id"],
+    "answers:article": ["article_id"], "answers:edit": ["article_id"], "answers:delete": ["article_id"],
+    "answers:restore": ["article_id", "number"],
     "notifications:route": ["route_id"], "notifications:log": ["route_id"], "notifications:test": ["route_id"],
     "notifications:rotate": ["route_id"], "notifications:open": ["notice_id"], "notifications:read": ["notice_id"],
     "notifications:retry": ["delivery_id"],

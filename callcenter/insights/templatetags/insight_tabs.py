@@ -16,6 +16,7 @@ TABS = (
     ("rules", "Rules", "insights:rules", SUPERVISORS),
     ("quality", "Quality", "insights:quality", REVIEWERS),
     ("intents", "Intents", "intents:list", SUPERVISORS),
+    ("answers", "Answers", "answers:list", READERS),
     ("notifications", "Notifications", "notifications:list", SUPERVISORS),
 )
 
