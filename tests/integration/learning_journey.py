@@ -220,7 +220,7 @@ def main(chromium: str) -> None:
 
         # --- its worker dies in the middle of training
         fit = settings.VAR_DIR / "learning" / str(run.pk) / "fit"
-        until(lambda: (fit / "resume" / "state.pt").is_file(), seconds=300, what="training saved a step", every=0.01)
+        until(lambda: (fit / "resume" / "state.pt").is_file(), seconds=900, what="training saved a step", every=0.01)
         victim = house.pids()["learning"]
         os.kill(victim, signal.SIGSTOP)
         found["killed_before_the_end"] = not (fit / "fit.json").exists()
@@ -256,7 +256,7 @@ def main(chromium: str) -> None:
         found["steps"] = steps_of(model)
 
         # --- the next call is heard by the new model, and leads back to what taught it
-        waiting.wait(upload([LATER]), timeout=300)
+        waiting.wait(upload([LATER]), timeout=600)
         call = Call.objects.get(external_id=LATER)
         page = journey.sign_in("supervisor")
         found["model"] = model.name
@@ -274,7 +274,7 @@ def main(chromium: str) -> None:
         page.goto(f"/learning/models/{model.pk}/")
         page.get_by_role("button", name=re.compile("roll back", re.I)).first.click()
         until(lambda: Promotion.objects.filter(rollback=True).exists(), seconds=120, what="the model is rolled back")
-        waiting.wait(upload([LATER], seconds=OPENING_S + 1, suffix="-again"), timeout=300)
+        waiting.wait(upload([LATER], seconds=OPENING_S + 1, suffix="-again"), timeout=600)
         page = journey.sign_in("supervisor")
         found["after_rollback"] = transcribed_by(page, Call.objects.get(external_id=f"{LATER}-again"))
         found["calls_lost"] = Run.objects.exclude(state=Run.State.DONE).count()

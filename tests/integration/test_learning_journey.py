@@ -67,7 +67,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
         **dict.fromkeys(("DATABASE_URL", "REDIS_URL", "ANALYTICS_DATABASE_URL", "STORAGE_URL", "INGEST_DIR"), ""),
     }
     scenario = [sys.executable, "-m", "tests.integration.learning_journey", chromium]
-    ended = subprocess.run(scenario, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1800)
+    ended = subprocess.run(scenario, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=3000)
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
     return json.loads(ended.stdout.strip().splitlines()[-1])
 
