@@ -382,6 +382,8 @@ class Surge(models.Model):
     acknowledged_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     acknowledged_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    #: The words for what surged; who shows it fills them in.
+    label = ""
 
     objects = SurgeQuerySet.as_manager()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -23,7 +24,7 @@ def quality(request: HttpRequest) -> HttpResponse:
     """Show precision, waiting times and the samples."""
     user = person(request)
     titles = dict(Rule.objects.values_list("key", "title"))
-    judged = [
+    judged: list[dict[str, Any]] = [
         {"key": key, "title": titles.get(key, key), "figures": row}
         for key, row in figures.by_rule(user).items()
         if row.precision.of

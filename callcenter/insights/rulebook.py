@@ -188,7 +188,8 @@ def _limits(raw: dict[str, Any]) -> Iterator[Mistake]:
         if sum(word.endswith("?") for word in words) > MAX_GAPS * 2:
             yield Mistake(path, f"has more than {MAX_GAPS * 2} optional words")
     semantic = raw.get("semantic")
-    for name in ("examples", "unlike") if isinstance(semantic, dict) else ():
+    semantic = semantic if isinstance(semantic, dict) else {}
+    for name in ("examples", "unlike"):
         texts = semantic.get(name)
         if isinstance(texts, list) and len(texts) > MAX_EXAMPLES:
             yield Mistake(f"semantic.{name}", f"has {len(texts):,} texts; it may have {MAX_EXAMPLES}")
@@ -208,7 +209,8 @@ def _phrases(raw: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name in (*_PHRASE_LISTS, "all"):
         yield from flat(raw.get(name), name)
     window = raw.get("window")
-    for name in ("after", "before") if isinstance(window, dict) else ():
+    window = window if isinstance(window, dict) else {}
+    for name in ("after", "before"):
         yield from flat(window.get(name), f"window.{name}")
 
 
