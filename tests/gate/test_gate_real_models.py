@@ -119,9 +119,22 @@ def test_an_honest_candidate_whose_export_broke_is_refused(place: Place, honest_
     assert not verdict.passed and _failed(verdict) & {"gain", "old_domain"}
 
 
-def test_a_candidate_that_is_better_only_within_noise_is_refused(place: Place, honest: Path) -> None:
+def test_a_candidate_that_differs_only_within_noise_is_refused(place: Place, honest: Path) -> None:
+    """Nearly all of it is the base again: what is left of the honest gain cannot be told from none."""
     mixed = export.average_with_base(honest, place.base, 0.98, place.root / "mixed")
     verdict = place.verdict(place.served("mixed", mixed))
+    assert not verdict.passed and "gain" in _failed(verdict), verdict.summary
+    assert (verdict.gain["absolute_low"] or 0.0) <= 0
+
+
+def test_a_candidate_that_is_better_in_one_call_alone_is_refused(place: Place, honest_served: Path) -> None:
+    """What it hears better there is real, and far from enough: the interval is drawn over calls."""
+    ours, theirs = place.heard(honest_served, "golden"), place.heard(place.base, "golden")
+    better = house_style.GOLDEN_CALLS[0]
+    rows = [mine if mine["call"] == better else base for mine, base in zip(ours["rows"], theirs["rows"], strict=True)]
+    old = place.heard(place.base, "old")
+    verdict = judge({**ours, "rows": rows}, theirs, old_candidate=old, old_served=old, bounds=BOUNDS)
+    assert (verdict.gain["absolute"] or 0.0) > 0
     assert not verdict.passed and _failed(verdict) == {"gain"}, verdict.summary
 
 
