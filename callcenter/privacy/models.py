@@ -117,6 +117,11 @@ class Mask(models.Model):
         return self.state == self.State.DONE or (self.state == self.State.RESOLVED and self.released)
 
     @property
+    def working(self) -> bool:
+        """Return whether it is on its way."""
+        return self.state in self.WORKING
+
+    @property
     def untimed(self) -> int:
         """Return how many spans have no times."""
         return sum(span.get("start_ms") is None for span in self.spans)

@@ -70,6 +70,10 @@ def ensure_playback(recording: Recording) -> Playback:
     closed = withheld(recording)
     if closed:
         raise NotPlayable(closed, code="withheld")
+    return _made(recording)
+
+
+def _made(recording: Recording) -> Playback:
     stored = sha_of_key(recording.storage_key)
     if playable_as_it_is(recording):
         return Playback(recording.storage_key, recording.size, recording.content_type, stored)
@@ -142,6 +146,7 @@ def prepare(recording_id: int) -> None:
     if recording is None:
         return
     try:
-        ensure_playback(recording)
+        # Before the call is transcribed too: made is not served, and muting throws away what was made before it.
+        _made(recording)
     except NotPlayable:
         log.warning("playback_not_made", recording=recording_id)

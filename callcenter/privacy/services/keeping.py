@@ -34,6 +34,8 @@ from callcenter.privacy.models import Mask
 SHORTEST_WORD_MS = 60
 #: A gap of silence up to this belongs to the turn before it.
 NEAR_MS = 3_000
+#: What muting adds on either side.
+PADDED_MS = 250
 #: Hiding may bring a neighbour into view as a part of the same number; it settles at once or at the second look.
 LOOKS = 3
 
@@ -207,25 +209,34 @@ def note(*, recording: Recording, places: Sequence[Place]) -> bool:
         mask = Mask.objects.select_for_update().get(pk=mask.pk)
         fresh: list[Place] = []
         for place in places:
-            if not any(_covers(old, place) for old in [*mask.spans, *fresh]):
+            if not _covered([*mask.spans, *fresh], place):
                 fresh.append(place)
         if not fresh:
             return False
         mask.spans = [*mask.spans, *fresh]
-        mask.state, mask.problem, mask.failures, mask.rounds = Mask.State.WAITING, "", 0, 0
+        if not mask.working:
+            mask.rounds = 0
+        mask.state, mask.problem, mask.failures = Mask.State.WAITING, "", 0
         mask.due_at = timezone.now()
         mask.save()
         enqueue("privacy.mask", queue="nlu", mask_id=mask.pk)
     return True
 
 
-def _covers(old: Place, new: Place) -> bool:
-    if (old["start_ms"] is None) != (new["start_ms"] is None):
-        return False
+def _covered(known: Sequence[Place], new: Place) -> bool:
+    """Return whether a place lies within known ones, as muting with its padding takes them together."""
     if new["start_ms"] is None:
-        return bool(old["kind"] == new["kind"] and old.get("near_ms") == new.get("near_ms"))
-    same = old.get("channel") == new.get("channel") or old.get("channel") is None
-    return bool(same and old["start_ms"] - 50 <= new["start_ms"] and new["end_ms"] <= old["end_ms"] + 50)
+        return any(
+            old["start_ms"] is None and (old["kind"], old.get("near_ms")) == (new["kind"], new.get("near_ms"))
+            for old in known
+        )
+    walls: list[list[int]] = []
+    for start, end in sorted((old["start_ms"], old["end_ms"]) for old in known if old["start_ms"] is not None):
+        if walls and start - PADDED_MS <= walls[-1][1] + PADDED_MS:
+            walls[-1][1] = max(walls[-1][1], end)
+        else:
+            walls.append([start, end])
+    return any(a - PADDED_MS <= new["start_ms"] and new["end_ms"] <= b + PADDED_MS for a, b in walls)
 
 
 def typed_words(turns: Sequence[dict[str, Any]], position: int, new: Sequence[str]) -> list[str]:
