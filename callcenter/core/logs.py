@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from pathlib import Path
 from typing import Any
 
 import structlog
+
+#: Thirteen to nineteen digits by themselves, perhaps in groups: ids and digests have letters beside them.
+_LONG_NUMBER = re.compile(r"(?<![\w-])\d(?:[ -]?\d){12,18}(?![\w-])")
 
 _SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
@@ -46,6 +50,16 @@ def without_values(logger: Any, method: str, event: dict[str, Any]) -> dict[str,
     return event
 
 
+def without_cards(logger: Any, method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Replace what may be a card number in any text of an event, whoever put it there."""
+    for name, value in event.items():
+        if isinstance(value, str) and name not in ("timestamp", "exception") and _LONG_NUMBER.search(value):
+            from analytics.redaction import CARDS_ONLY, scrub
+
+            event[name] = scrub(value, CARDS_ONLY)
+    return event
+
+
 def _places(error: BaseException) -> list[str]:
     lines: list[str] = []
     seen: set[int] = set()
@@ -72,7 +86,12 @@ def logging_config(*, level: str, as_json: bool) -> dict[str, Any]:
             "line": {
                 "()": structlog.stdlib.ProcessorFormatter,
                 "foreign_pre_chain": _SHARED,
-                "processors": [without_values, structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+                "processors": [
+                    without_values,
+                    without_cards,
+                    structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                    renderer,
+                ],
             }
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
