@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from analytics.nlu.screen import vocabulary
 from analytics.nlu.text import CallText, read
 from callcenter.calls.models import Call, Turn
 
@@ -29,6 +30,15 @@ def states(calls: QuerySet[Call]) -> dict[Any, State]:
     """Return what the calls' texts depend on."""
     rows = calls.values_list("pk", "transcript_id", "parties_swapped", "corrected_at")
     return {row[0]: tuple(row[1:]) for row in rows}
+
+
+def vocabularies(transcripts: dict[Any, Any]) -> dict[Any, set[str]]:
+    """Return the words of calls (a mapping of call to transcript), without their times and so without much work."""
+    texts: dict[Any, list[str]] = {pk: [] for pk in transcripts}
+    rows = Turn.objects.filter(transcript__in=list(transcripts.values())).order_by()
+    for call_id, text in rows.values_list("call_id", "text").iterator(chunk_size=5000):
+        texts[call_id].append(text)
+    return {pk: vocabulary(said) for pk, said in texts.items()}
 
 
 def read_calls(ids: Sequence[Any]) -> list[StoredCall]:

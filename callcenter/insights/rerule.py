@@ -24,16 +24,19 @@ from analytics.nlu.evidence import SEVERITY_RANK, deduplicate
 from analytics.nlu.metrics import talk_metrics
 from analytics.nlu.rules import Rule as Compiled
 from analytics.nlu.rules import compile_leniently
+from analytics.nlu.screen import Screen
 from analytics.nlu.text import CallText
 from callcenter.calls.models import Call
 from callcenter.core.errors import CallcenterError
 from callcenter.insights import events, rerule_pool, services, warehouse_doc
 from callcenter.insights.models import RESTRICTED, Alert, Rule
-from callcenter.insights.reading import StoredCall, read_calls, states
+from callcenter.insights.reading import State, StoredCall, read_calls, states, vocabularies
 
 log = structlog.get_logger("callcenter.insights")
-CHUNK = 100
+CHUNK = 200
 SEMANTIC_CHUNK = 10
+#: A call and what was found in it.
+Found = tuple[Any, list[dict[str, Any]]]
 _COMPARED = services.ALERT_FIELDS
 
 
@@ -148,17 +151,21 @@ def apply(made: Plan, ids: Sequence[Any], *, warehouse: bool = True) -> Outcome:
 
     A call whose text changed while it was read is left to its own understanding, which is under way.
     """
-    stored = read_calls(ids)
-    before = _alerts([call.pk for call in stored])
-    found = {call.pk: judge(made, call, before.get(call.pk, [])) for call in stored}
-    outcome = Outcome(calls=len(ids), skipped=len(ids) - len(stored))
+    before = states(Call.objects.filter(pk__in=ids, transcript__isnull=False))
+    standing = _alerts(list(before))
+    possible = screened(made.own, before)
+    wanted = [pk for pk in before if possible[pk] or any(made.concerns(a) for a in standing.get(pk, []))]
+    found: dict[Any, list[dict[str, Any]]] = {pk: [] for pk in before}
+    for call in read_calls(wanted):
+        found[call.pk] = judge(made, call, standing.get(call.pk, []), possible[call.pk])
+    outcome = Outcome(calls=len(ids), skipped=len(ids) - len(before))
     moved: list[Any] = []
     with transaction.atomic():
         now = states(Call.objects.select_for_update().filter(pk__in=list(found)).order_by("pk"))
-        same = [call for call in stored if now.get(call.pk) == call.state]
-        outcome.skipped += len(stored) - len(same)
-        current = _alerts([call.pk for call in same])
-        raised = _store([(call.pk, found[call.pk], current.get(call.pk, [])) for call in same], made, outcome, moved)
+        same = [pk for pk in before if now.get(pk) == before[pk]]
+        outcome.skipped += len(before) - len(same)
+        current = _alerts(same)
+        raised = _store([(pk, found[pk], current.get(pk, [])) for pk in same], made, outcome, moved)
         # Nobody wants a thousand messages about last month; what cannot wait is told of whenever it is found.
         events.after_commit(raised)
     if moved and warehouse:
@@ -170,9 +177,33 @@ def apply(made: Plan, ids: Sequence[Any], *, warehouse: bool = True) -> Outcome:
     return outcome
 
 
-def judge(made: Plan, call: StoredCall, alerts: Sequence[Alert]) -> list[dict[str, Any]]:
-    """Return the alerts that the call has now, of the plan's rules and of those that stand on the same words."""
-    own = hits(made.own, call.text)
+def screened(rules: Sequence[Compiled], calls: dict[Any, State]) -> dict[Any, tuple[Compiled, ...]]:
+    """Return for each call (by its state) the rules that could find something in it, told from its words alone."""
+    words = vocabularies({pk: state[0] for pk, state in calls.items()})
+    screen = Screen(rules, set().union(*words.values()))
+    return {pk: screen.possible(words[pk]) for pk in calls}
+
+
+def survey(rules: Sequence[Compiled], ids: Sequence[Any], *, meaning: bool = True) -> tuple[int, list[Found]]:
+    """Return how many of the calls have a transcript, and what the rules find in those where they find anything."""
+    calls = states(Call.objects.filter(pk__in=ids, transcript__isnull=False))
+    possible = screened(rules, calls)
+    out = []
+    for call in read_calls([pk for pk in ids if possible.get(pk)]):
+        found = hits(possible[call.pk], call.text, meaning=meaning)
+        if found:
+            out.append((call.pk, found))
+    return len(calls), out
+
+
+def judge(
+    made: Plan, call: StoredCall, alerts: Sequence[Alert], possible: Sequence[Compiled] | None = None
+) -> list[dict[str, Any]]:
+    """Return the alerts that the call has now, of the plan's rules and of those that stand on the same words.
+
+    `possible` are the plan's rules that the screen left; the others find nothing here.
+    """
+    own = hits(made.own if possible is None else possible, call.text)
     if made.keys is None:
         return own
     mine = {services.identity_of(raw): raw for raw in own}

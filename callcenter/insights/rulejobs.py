@@ -27,7 +27,6 @@ from callcenter.core.errors import CallcenterError
 from callcenter.core.queue import enqueue
 from callcenter.insights import rerule
 from callcenter.insights.models import RESTRICTED, Rule, RuleJob
-from callcenter.insights.reading import read_calls
 
 log = structlog.get_logger("callcenter.insights")
 State = RuleJob.State
@@ -190,15 +189,11 @@ class _Try:
         self.chunk = rerule.SEMANTIC_CHUNK if slow else rerule.CHUNK
 
     def run(self, ids: Sequence[Any]) -> rerule.Outcome:
-        outcome = rerule.Outcome(calls=len(ids))
-        stored = read_calls(ids)
-        outcome.skipped = len(ids) - len(stored)
-        for call in stored:
-            found = rerule.hits(self.rules, call.text)
-            outcome.hits += len(found)
-            outcome.hit_calls += bool(found)
-            for raw in found:
-                if len(self.job.examples) < EXAMPLES:
-                    place = {n: raw[n] for n in ("start_ms", "end_ms", "party", "turn", "score", "listen_first")}
-                    self.job.examples.append({"call": str(call.pk), **place})
+        known, found = rerule.survey(self.rules, ids)
+        outcome = rerule.Outcome(calls=len(ids), skipped=len(ids) - known, hit_calls=len(found))
+        for pk, raws in found:
+            outcome.hits += len(raws)
+            for raw in raws[: max(0, EXAMPLES - len(self.job.examples))]:
+                place = {n: raw[n] for n in ("start_ms", "end_ms", "party", "turn", "score", "listen_first")}
+                self.job.examples.append({"call": str(pk), **place})
         return outcome

@@ -14,11 +14,10 @@ from callcenter.accounts.models import User
 from callcenter.calls.models import Call
 from callcenter.insights import rerule
 from callcenter.insights.models import RESTRICTED
-from callcenter.insights.reading import read_calls
 
 SECONDS = 1.5
-CALLS = 400
-STEP = 10
+CALLS = 3000
+STEP = 25
 EXAMPLES = 8
 
 
@@ -48,22 +47,16 @@ def preview(*, definition: dict[str, Any], user: User, seconds: float = SECONDS,
     tried = Tried(of=visible.count(), semantic_left_out=any(r.semantic for r in rules))
     tried.hidden = rules[0].category in RESTRICTED and not user.sees_restricted_alerts
     ids = list(visible.order_by("-started_at", "-id").values_list("pk", flat=True)[:limit])
-    for chunk in rerule.chunks(ids, STEP):
-        if tried.hidden:
-            break
-        for call in read_calls(chunk):
-            found = rerule.hits(rules, call.text, meaning=False)
-            tried.hits += len(found)
-            tried.hit_calls += bool(found)
-            for raw in found[: max(0, EXAMPLES - len(tried.examples))]:
-                tried.examples.append({"call_id": call.pk, **raw})
-            if time.perf_counter() - started > seconds:
-                break
-        else:
-            tried.calls += len(chunk)
-            continue
+    for chunk in rerule.chunks(ids if not tried.hidden else [], STEP):
+        _, found = rerule.survey(rules, chunk, meaning=False)
         tried.calls += len(chunk)
-        break
+        tried.hit_calls += len(found)
+        for pk, raws in found:
+            tried.hits += len(raws)
+            room = max(0, EXAMPLES - len(tried.examples))
+            tried.examples += [{"call_id": pk, **raw} for raw in raws[:room]]
+        if time.perf_counter() - started > seconds:
+            break
     _describe(tried.examples)
     tried.seconds = time.perf_counter() - started
     return tried

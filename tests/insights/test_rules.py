@@ -83,12 +83,12 @@ def test_the_preview_shows_hits_only_in_calls_that_the_reader_may_see(cast: Any)
     assert "mistake" in html and 'data-lines="8 "' in html
 
 
-def test_the_preview_stops_when_its_time_is_over(cast: Any) -> None:
+def test_the_preview_stops_when_its_time_is_over(cast: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(3):
         understood_call(team=cast.team_a, agent=cast.agent)
+    monkeypatch.setattr(tryout, "STEP", 2)
     tried = tryout.preview(definition=made(cast.supervisor).definition, user=cast.supervisor, seconds=0.0)
-    assert (tried.of, tried.hits) == (3, 1)
-    assert tried.hit_calls == 1
+    assert (tried.of, tried.calls, tried.hits) == (3, 2, 2)
 
 
 def test_what_a_rule_on_self_harm_finds_is_for_those_with_the_right(cast: Any) -> None:
