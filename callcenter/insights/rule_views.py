@@ -20,6 +20,7 @@ from callcenter.core.errors import CallcenterError
 from callcenter.insights import figures, rulebook, rulejobs, tryout
 from callcenter.insights import rules as services
 from callcenter.insights.models import RESTRICTED, Category, Rule, RuleJob
+from callcenter.insights.selectors import uncovered_teams
 from callcenter.privacy.services import text_for
 
 PERIODS = {"": ("all stored calls", None), "7": ("the last 7 days", 7), "30": ("the last 30 days", 30),
@@ -48,6 +49,7 @@ def rules(request: HttpRequest) -> HttpResponse:
             for key, label in Category.choices
             if key in groups
         ],
+        "uncovered": uncovered_teams(user),
         "templates": rulebook.TEMPLATES,
         "jobs": RuleJob.objects.filter(kind=RuleJob.Kind.APPLY).select_related("rule", "created_by")[:5],
     }

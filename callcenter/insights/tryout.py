@@ -6,10 +6,10 @@ Never longer than its time box: the newest calls come first, and the answer says
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from analytics.nlu.rules import compile_rules
+from analytics.nlu.rules import Rule, compile_rules
 from callcenter.accounts.models import User
 from callcenter.calls.models import Call
 from callcenter.insights import rerule
@@ -42,12 +42,13 @@ class Tried:
 def preview(*, definition: dict[str, Any], user: User, seconds: float = SECONDS, limit: int = CALLS) -> Tried:
     """Try a definition without mistakes on the newest calls of this user, phrases only (no model is loaded here)."""
     started = time.perf_counter()
-    rules = compile_rules([definition])
+    (rule,) = compile_rules([definition])
+    rules = _without_meaning(rule)
     visible = Call.objects.visible_to(user).filter(transcript__isnull=False)
-    tried = Tried(of=visible.count(), semantic_left_out=any(r.semantic for r in rules))
-    tried.hidden = rules[0].category in RESTRICTED and not user.sees_restricted_alerts
+    tried = Tried(of=visible.count(), semantic_left_out=bool(rule.semantic))
+    tried.hidden = rule.category in RESTRICTED and not user.sees_restricted_alerts
     ids = list(visible.order_by("-started_at", "-id").values_list("pk", flat=True)[:limit])
-    for chunk in rerule.chunks(ids if not tried.hidden else [], STEP):
+    for chunk in rerule.chunks(ids if rules and not tried.hidden else [], STEP):
         _, found = rerule.survey(rules, chunk, meaning=False)
         tried.calls += len(chunk)
         tried.hit_calls += len(found)
@@ -60,6 +61,13 @@ def preview(*, definition: dict[str, Any], user: User, seconds: float = SECONDS,
     _describe(tried.examples)
     tried.seconds = time.perf_counter() - started
     return tried
+
+
+def _without_meaning(rule: Rule) -> tuple[Rule, ...]:
+    """Return the rule without its semantic part, or nothing where nothing would be left that finds anything."""
+    if rule.semantic is None or rule.absent:
+        return (rule,)
+    return (replace(rule, semantic=None),) if rule.any or rule.all or rule.detector else ()
 
 
 def _describe(examples: list[dict[str, Any]]) -> None:

@@ -291,6 +291,15 @@ def test_the_list_shows_precision_with_its_interval(cast: Any) -> None:
     assert "not judged yet" in signed_in(cast.supervisor_b).get("/rules/").content.decode()
 
 
+def test_a_team_in_which_nobody_may_see_the_gravest_alerts_is_named(cast: Any) -> None:
+    client = signed_in(cast.supervisor)
+    assert "threats in Team A." in client.get("/rules/").content.decode()
+    cast.supervisor.restricted_alerts = True
+    cast.supervisor.save()
+    assert "Nobody but administrators" not in client.get("/rules/").content.decode()
+    assert "threats in Team B." in signed_in(cast.admin).get("/rules/").content.decode()
+
+
 def test_without_rules_the_page_says_how_to_begin(cast: Any) -> None:
     assert "No rules yet" in signed_in(cast.supervisor).get("/rules/").content.decode()
     html = signed_in(cast.supervisor).get("/rules/new?template=absent").content.decode()
