@@ -45,7 +45,8 @@ class Place:
 
         # Of a known length: nobody is held out, and nothing but the gate looks at what comes of it.
         options = {"method": "frozen_encoder", "patience": 0, "batch_size": 8, "hold_out": 0.0} | config
-        fit(self.base, self.sets[dataset], self.root / name, FitConfig.from_json(options))
+        cache = self.root / "cache"  # the same clips under other words: the frozen encoder hears each of them once
+        fit(self.base, self.sets[dataset], self.root / name, FitConfig.from_json(options), cache=cache)
         return self.root / name / "checkpoint"
 
     def served(self, name: str, checkpoint: Path) -> Path:
