@@ -90,6 +90,17 @@ def cancel(*, job: IntentJob, by: User) -> None:
     audit.record("taxonomy.cancel", job, user=by, task=job.task)
 
 
+def settle(*, job: IntentJob, number: int) -> None:
+    """Note that a preview's proposal was saved, and end its counting if it is still going on."""
+    IntentJob.objects.filter(pk=job.pk, state__in=IntentJob.OPEN).update(
+        state=State.CANCELLED, finished_at=timezone.now()
+    )
+    with transaction.atomic():
+        row = IntentJob.objects.select_for_update().get(pk=job.pk)
+        row.result = {**row.result, "saved_as": number}
+        row.save(update_fields=["result"])
+
+
 def work(job_id: str) -> bool:
     """Do one piece of a job that waits; return whether this caller did. Whatever goes wrong is said on the row."""
     claimed = IntentJob.objects.filter(pk=job_id, state=State.QUEUED).update(

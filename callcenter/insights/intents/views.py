@@ -106,9 +106,7 @@ def save(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
             note=request.POST.get("note", ""),
             restored_from=job.parameters["edit"].get("restore"),
         )
-        IntentJob.objects.filter(pk=job.pk).update(result={**job.result, "saved_as": version.number})
-        if job.open:
-            jobs.cancel(job=job, by=user)
+        jobs.settle(job=job, number=version.number)
         if request.POST.get("relabel"):
             again = jobs.relabel(by=user)
             messages.success(request, f"Saved as version {version.number}. Stored calls are being read again.")
