@@ -11,6 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from analytics.redaction import PLACEHOLDERS, placeholder_kind
@@ -108,7 +109,7 @@ class Stream:
 
     @classmethod
     def build(cls, party: str, tokens: list[Token]) -> Stream:
-        ordered = tuple(sorted(tokens, key=lambda t: (t.start_ms, t.turn, t.word)))
+        ordered = tuple(sorted(tokens, key=_IN_TIME))
         positions: dict[str, list[int]] = {}
         for at, token in enumerate(ordered):
             positions.setdefault(token.norm, []).append(at)
@@ -117,6 +118,9 @@ class Stream:
     def span(self, start_ms: int, end_ms: int) -> tuple[int, int]:
         """Return the half-open token range that starts within [start_ms, end_ms]."""
         return bisect_left(self.starts, start_ms), bisect_right(self.starts, end_ms)
+
+
+_IN_TIME = itemgetter(Token._fields.index("start_ms"), Token._fields.index("turn"), Token._fields.index("word"))
 
 
 class Said(NamedTuple):
@@ -190,7 +194,8 @@ def read(transcript: dict[str, Any]) -> CallText:
         for w in words:
             for norm in normalise(w.text):
                 if norm not in FILLERS:
-                    bucket.append(Token(norm, index, w.word, w.start_ms, w.end_ms, w.probability))
+                    # As Token(...) does, without its layer: most of the time of reading a stored call is spent here.
+                    bucket.append(tuple.__new__(Token, (norm, index, w.word, w.start_ms, w.end_ms, w.probability)))
     turns.sort(key=lambda t: (t.start_ms, t.index))
     last = max((t.end_ms for t in turns), default=0)
     mapping = transcript.get("mapping") or {}
@@ -209,7 +214,9 @@ def _words(raw: dict[str, Any], index: int, start: int, end: int) -> Iterator[Sa
     if given:
         for at, w in enumerate(given):
             w_start, w_end = int(w.get("start_ms", start)), int(w.get("end_ms", end))
-            yield Said(str(w["text"]), index, at, w_start, max(w_start, w_end), float(w.get("probability", 1.0)))
+            ends = w_end if w_end > w_start else w_start
+            sure = float(w.get("probability", 1.0))
+            yield tuple.__new__(Said, (str(w["text"]), index, at, w_start, ends, sure))
         return
     parts = str(raw.get("text") or "").split()
     step = (end - start) / len(parts) if parts else 0
