@@ -88,6 +88,7 @@ class CallFilter:
     open_alerts: bool | None = None
     mood: Mood | None = None
     reviewed: bool | None = None
+    with_alerts: bool | None = None
     weekday: int | None = None
     hour: int | None = None
     time_zone: str = "UTC"

@@ -197,7 +197,7 @@ def _alert_parts(flt: CallFilter) -> Iterator[Select[Any]]:
     """Yield the counts of each part of the period: whole days from their rollup where that can answer."""
     beyond: tuple[Any, ...] = (
         flt.languages, flt.models, flt.open_alerts, flt.mood, flt.reviewed, flt.weekday, flt.hour,
-        flt.agent_ids, flt.intents, flt.visible.own_agent_id,
+        flt.agent_ids, flt.intents, flt.visible.own_agent_id, flt.with_alerts,
     )  # fmt: skip
     if any(value is not None for value in beyond):
         yield _alerts_of_facts(flt, call_conditions(flt))

@@ -65,6 +65,7 @@ def answerable_by_rollup(flt: CallFilter, *, time_zone: str = "UTC") -> bool:
     """Tell whether the filter asks only for what the rollups know, on clocks that never leave the full hour."""
     beyond: Sequence[Any] = (
         flt.languages, flt.models, flt.alert_categories, flt.open_alerts, flt.mood, flt.reviewed,
+        flt.with_alerts,
     )  # fmt: skip
     clocks = {time_zone} | ({flt.time_zone} if flt.weekday is not None or flt.hour is not None else set())
     return all(value is None for value in beyond) and all(map(whole_hours, clocks))
@@ -113,6 +114,9 @@ def call_conditions(flt: CallFilter) -> list[ColumnElement[bool]]:
         conditions.append(and_(call.sentiment > NEGATIVE_AT_MOST, call.sentiment < POSITIVE_AT_LEAST))
     if flt.reviewed is not None:
         conditions.append(call.reviewed_turns > 0 if flt.reviewed else call.reviewed_turns == 0)
+    if flt.with_alerts is not None:
+        seen = call.alerts if flt.visible.restricted else call.alerts - call.restricted_alerts
+        conditions.append(seen > 0 if flt.with_alerts else seen == 0)
     conditions += _clock_conditions(call.started_at, flt)
     if flt.alert_categories is not None:
         # An alias, because a query about alerts has fact_alert in its own FROM and would capture this one.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from zoneinfo import available_timezones
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -34,6 +35,7 @@ def _page(request: HttpRequest, form: TokenForm, *, secret: str = "", status: in
         "teams": user.teams.all(),
         "now": timezone.now(),
         "may_read_calls": user.has_role(*READERS),
+        "time_zones": sorted(name for name in available_timezones() if "/" in name or name == "UTC"),
     }
     return render(request, "accounts/profile.html", context, status=status)
 

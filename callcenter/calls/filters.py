@@ -15,7 +15,7 @@ from django.utils.dateparse import parse_date
 
 from analytics.warehouse.measures import NEGATIVE_AT_MOST, POSITIVE_AT_LEAST
 from callcenter.accounts.models import User
-from callcenter.calls.models import Call, CallQuerySet
+from callcenter.calls.models import Call, CallQuerySet, Turn
 from callcenter.insights.models import Alert, Category
 from callcenter.pipeline.models import Run
 
@@ -30,8 +30,8 @@ MAX_QUERY = 300
 class CallQuery:
     """What was asked for. Every field is also a parameter of the address; the empty value means "any".
 
-    `start` and `end` are days, both inclusive, in the site's time zone. `problems` says, for people, what in the
-    address could not be understood and was therefore left out.
+    `start` and `end` are days, both inclusive, in the time zone of the user, else the site's. `problems` says, for
+    people, what in the address could not be understood and was therefore left out.
     """
 
     q: str = ""
@@ -50,6 +50,7 @@ class CallQuery:
     batch: uuid.UUID | None = None
     weekday: int | None = None
     hour: int | None = None
+    reviewed: str = ""
     problems: tuple[str, ...] = ()
 
     @classmethod
@@ -106,6 +107,7 @@ class CallQuery:
             batch=batch,
             weekday=number("weekday", 1, 7),
             hour=number("hour", 0, 23),
+            reviewed=one_of("reviewed", ("yes", "no")),
             problems=tuple(problems),
         )
 
@@ -118,6 +120,11 @@ class CallQuery:
     def end_time(self) -> datetime | None:
         """Return the first moment after the period."""
         return _midnight(self.end + timedelta(days=1)) if self.end else None
+
+    @property
+    def days(self) -> int | None:
+        """Return how many days the period has; None where it is open."""
+        return (self.end - self.start).days + 1 if self.start and self.end else None
 
     @property
     def narrowed(self) -> bool:
@@ -170,6 +177,11 @@ class CallQuery:
             if self.alerts == "open":
                 alerts = alerts.open()
             where &= Q(Exists(alerts))
+        if self.reviewed:
+            looked_at = Exists(
+                Turn.objects.filter(call=OuterRef("pk"), transcript=OuterRef("transcript")).exclude(review="")
+            )
+            where &= Q(looked_at) if self.reviewed == "yes" else ~Q(looked_at)
         if self.batch:
             where &= Q(batch_rows__batch_id=self.batch, batch_rows__state="done")
         if self.state == "ready":

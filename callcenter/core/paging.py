@@ -59,20 +59,20 @@ def paginate(
     """
     backwards = bool(before) and not after
     cursor = before if backwards else after
-    position = _decode(cursor, keys)
-    if strict and cursor and position is None:
+    place = _decode(cursor, keys)
+    if strict and cursor and place is None:
         raise CallcenterError("The cursor is not one of ours.", code="bad_cursor")
-    backwards = backwards and position is not None
+    backwards = backwards and place is not None
     ordered = rows.order_by(*[_order(key, backwards) for key in keys])
-    if position is not None:
-        ordered = ordered.filter(_beyond(keys, position, backwards))
+    if place is not None:
+        ordered = ordered.filter(_beyond(keys, place, backwards))
     found = list(ordered[: size + 1])
     more = len(found) > size
     found = found[:size]
     if backwards:
         found.reverse()
     has_next = bool(found) and (backwards or more)
-    has_previous = bool(found) and (more if backwards else position is not None)
+    has_previous = bool(found) and (more if backwards else place is not None)
     return Page(
         items=found,
         next=_encode(found[-1], keys) if has_next else "",
@@ -91,7 +91,10 @@ def _beyond(keys: tuple[Key, ...], position: tuple[Any, ...], backwards: bool) -
         compare = "lt" if key.descending != backwards else "gt"
         condition |= equal & Q(**{f"{key.field}__{compare}": value})
         equal &= Q(**{key.field: value})
-    return condition
+    # Said once more without an OR: an index can start here, however deep in the list the page lies.
+    first = keys[0]
+    compare = "lte" if first.descending != backwards else "gte"
+    return condition & Q(**{f"{first.field}__{compare}": position[0]})
 
 
 def _value(row: Any, field: str) -> Any:
@@ -104,6 +107,11 @@ def _encode(row: Any, keys: tuple[Key, ...]) -> str:
     values = [_value(row, key.field) for key in keys]
     plain = [v.isoformat() if isinstance(v, datetime) else str(v) if isinstance(v, uuid.UUID) else v for v in values]
     return base64.urlsafe_b64encode(json.dumps(plain).encode()).decode().rstrip("=")
+
+
+def position(cursor: str, keys: tuple[Key, ...]) -> tuple[Any, ...] | None:
+    """Return the values of the row that a cursor names; None for an empty or unreadable one."""
+    return _decode(cursor, keys)
 
 
 def _decode(cursor: str, keys: tuple[Key, ...]) -> tuple[Any, ...] | None:

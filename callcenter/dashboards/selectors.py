@@ -2,144 +2,84 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from django.conf import settings
 from django.urls import reverse
-from sqlalchemy import Engine
+from django.utils import timezone
+from sqlalchemy import Connection, Engine
 
-from analytics.warehouse import CallFilter, VisibleTeams, queries
-from analytics.warehouse.buckets import Bucket
+from analytics.warehouse import CallFilter, queries
+from analytics.warehouse.results import AgentRow, BucketRow, Figures, HeatCell, QueueRow
 from callcenter.accounts.models import User
 from callcenter.calls.filters import CallQuery
 from callcenter.calls.selectors import intent_labels
 from callcenter.core.templatetags import cc
+from callcenter.dashboards import peers
+from callcenter.dashboards.scope import bucket_of, call_filter, calls_link
+from callcenter.dashboards.tiles import MEASURES, tiles
 from callcenter.insights.models import Category
 
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 INTENTS_SHOWN = 12
+AGENTS_SHOWN = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """One headline figure. `change` is written out; `good` says whether it is an improvement, or None."""
-
-    label: str
-    value: str
-    hint: str
-    change: str
-    good: bool | None
-    url: str
-    icon: str
-
-
-def visible(user: User) -> VisibleTeams:
-    """Return the warehouse's access scope of this user: the one place where roles become scopes."""
-    own = user.pk if user.is_agent else None
-    if user.sees_all_teams:
-        return VisibleTeams.all(restricted=user.sees_restricted_alerts)
-    teams = user.teams.values_list("pk", flat=True)
-    return VisibleTeams.of(teams, own_agent_id=own, restricted=user.sees_restricted_alerts)
-
-
-def call_filter(user: User, query: CallQuery) -> CallFilter:
-    """Return the warehouse filter that means the same calls as the address does."""
-    one = lambda value: None if value in (None, "") else frozenset([value])  # noqa: E731
-    return CallFilter(
-        visible(user),
-        start=query.start_time,
-        end=query.end_time,
-        team_ids=one(query.team),
-        queue_ids=one(query.queue),
-        agent_ids=one(query.agent),
-        intents=one(query.intent),
-        directions=one(query.direction),
-        alert_categories=one(query.category),
-        open_alerts=True if query.alerts == "open" else None,
-        mood=query.mood or None,  # type: ignore[arg-type]
-        weekday=query.weekday,
-        hour=query.hour,
-        time_zone=settings.TIME_ZONE,
-    )
-
-
-def dashboard(db: Engine, user: User, query: CallQuery) -> dict[str, Any]:
-    """Return everything that the dashboard shows for this user and filter."""
+def dashboard(db: Engine, user: User, query: CallQuery, *, here: str = "") -> dict[str, Any]:
+    """Return everything that the dashboard shows for this user and filter. `here` is the way back to it."""
     flt = call_filter(user, query)
-    bucket = _bucket(query)
-    head = queries.headline_with_previous(db, flt)
-    quality = queries.quality(db, flt)
-    buckets = queries.calls_over_time(db, flt, bucket, settings.TIME_ZONE)
+    with db.connect() as raw:
+        connection = raw.execution_options(postgresql_readonly=True)
+        head = headline(connection, flt)
+        if not head[0].calls:
+            return {"figures": head[0], "compared": head[1] is not None}
+        agents = queries.agents(connection, flt)
+        return {
+            "figures": head[0],
+            "compared": head[1] is not None and head[1].calls > 0,
+            **trend(connection, flt, query, head, here=here),
+            "moods": moods(head[0], query, here=here),
+            "intents": intents(connection, flt, query, here=here)[:INTENTS_SHOWN],
+            "categories": categories(connection, flt, query, here=here),
+            "agents": agent_rows(agents, query, here=here)[:AGENTS_SHOWN],
+            "agent_count": len(agents),
+            "queues": queue_rows(queries.queues(connection, flt), query, here=here),
+        }
+
+
+def headline(db: Connection, flt: CallFilter) -> tuple[Figures, Figures | None]:
+    """Return the figures of the period and, where it has a length, of the one before."""
+    change = queries.headline_with_previous(db, flt)
+    return change.now, change.before
+
+
+def trend(
+    db: Connection, flt: CallFilter, query: CallQuery, head: tuple[Figures, Figures | None], *, here: str = ""
+) -> dict[str, Any]:
+    """Return tiles and the charts over time: the period, the one before it, and the hours of the week."""
+    bucket, zone = bucket_of(query), timezone.get_current_timezone_name()
+    series = queries.calls_over_time(db, flt, bucket, zone, MEASURES)
+    earlier: list[BucketRow] = []
+    if head[1] is not None and head[1].calls:
+        earlier = queries.calls_over_time(db, flt.previous(), bucket, zone, ("calls",))
+    points = [_point(row, query, bucket, here) for row in series]
+    for point, row in zip(points, earlier, strict=False):
+        point["before"] = row.figures.calls
     return {
-        "figures": head.now,
-        "tiles": _tiles(head, quality, query),
+        "tiles": tiles(*head, series, query, back=here),
         "charts": {
             "bucket": bucket,
-            "calls": [_call_point(row, query, bucket) for row in buckets],
-            "heat": [_heat(cell, query) for cell in queries.heatmap(db, flt, settings.TIME_ZONE)],
+            "calls": points,
+            "heat": [_heat(cell, query, here) for cell in queries.heatmap(db, flt, zone, ("calls",))],
             "weekdays": WEEKDAYS,
         },
-        "moods": _moods(head.now, query),
-        "intents": _intents(db, flt, query),
-        "categories": _categories(db, flt, query),
-        "agents": [
-            {"row": row, "url": _calls(query, agent=row.agent_id), "name": row.name or row.username or "No agent"}
-            for row in queries.agents(db, flt)
-        ],
-        "quality": quality,
     }
 
 
-def _calls(query: CallQuery, **changes: Any) -> str:
-    """Return the address of the calls behind a figure; the warehouse knows understood calls only."""
-    return query.link(reverse("calls:list"), **{"state": "ready", **changes})
-
-
-def _bucket(query: CallQuery) -> Bucket:
-    if query.start is None or query.end is None:
-        return "month" if query.start is None else "week"
-    days = (query.end - query.start).days + 1
-    if days <= 2:
-        return "hour"
-    return "day" if days <= 92 else "week" if days <= 740 else "month"
-
-
-def _tiles(head: Any, quality: Any, query: CallQuery) -> list[Tile]:
-    now = head.now
-    known = query.start is not None and query.end is not None and head.before.calls > 0
-
-    def change(name: str, write: Any, better: int = 0) -> tuple[str, bool | None]:
-        moved = head.change(name) if known else None
-        if moved is None or abs(moved) < 1e-9:
-            return "", None
-        text = ("+" if moved > 0 else "−") + write(abs(moved))
-        return text, None if not better else (moved > 0) == (better > 0)
-
-    doubtful = f"{quality.doubtful_calls} of {quality.calls} calls doubtful" if quality.calls else "no transcripts yet"
-    rows = (
-        ("Calls", f"{now.calls:,}", "understood", change("calls", lambda v: f"{v:,.0f}"), _calls(query), "phone"),
-        ("Handle time", cc.duration(now.average_handle_ms), "on average",
-         change("average_handle_ms", cc.duration, -1), _calls(query, sort="longest"), "clock"),
-        ("Sentiment", cc.score(now.sentiment), f"{cc.percent(now.negative_share)} of calls negative",
-         change("sentiment", lambda v: f"{v:.2f}", 1), _calls(query, sort="negative"), "mood-smile"),
-        ("Silence", cc.percent(now.silence_ratio), "of the time",
-         change("silence_ratio", lambda v: f"{v * 100:.1f} pts", -1), _calls(query), "volume-off"),
-        ("Open alerts", f"{now.open_alerts:,}", f"in {now.alerted_calls:,} calls",
-         change("open_alerts", lambda v: f"{v:,.0f}", -1), _calls(query, alerts="open"), "alert-triangle"),
-        ("Transcription quality", cc.percent(now.mean_word_probability), doubtful,
-         change("mean_word_probability", lambda v: f"{v * 100:.1f} pts", 1), _calls(query, sort="unsure"), "writing"),
-    )  # fmt: skip
-    return [
-        Tile(label=label, value=value, hint=hint, change=text, good=good, url=url, icon=icon)
-        for label, value, hint, (text, good), url, icon in rows
-    ]
-
-
-def _call_point(row: Any, query: CallQuery, bucket: str) -> dict[str, Any]:
-    zone = ZoneInfo(settings.TIME_ZONE)
+def _point(row: BucketRow, query: CallQuery, bucket: str, here: str) -> dict[str, Any]:
+    zone = timezone.get_current_timezone()
     first = row.start.astimezone(zone)
     last = (row.end - timedelta(seconds=1)).astimezone(zone)
     changes: dict[str, Any] = {
@@ -154,23 +94,26 @@ def _call_point(row: Any, query: CallQuery, bucket: str) -> dict[str, Any]:
     return {
         "label": label[bucket],
         "calls": figures.calls,
+        "before": None,
         "agent": figures.sentiment_agent,
         "customer": figures.sentiment_customer,
         "score": figures.sentiment,
-        "url": _calls(query, **changes),
+        "url": calls_link(query, back=here, **changes),
     }
 
 
-def _heat(cell: Any, query: CallQuery) -> dict[str, Any]:
+def _heat(cell: HeatCell, query: CallQuery, here: str) -> dict[str, Any]:
     return {
         "weekday": cell.weekday,
+        "day": WEEKDAYS[cell.weekday - 1],
         "hour": cell.hour,
         "calls": cell.figures.calls,
-        "url": _calls(query, weekday=cell.weekday, hour=cell.hour),
+        "url": calls_link(query, back=here, weekday=cell.weekday, hour=cell.hour),
     }
 
 
-def _moods(figures: Any, query: CallQuery) -> list[dict[str, Any]]:
+def moods(figures: Figures, query: CallQuery, *, here: str = "") -> list[dict[str, Any]]:
+    """Return how many calls were of which mood."""
     total = figures.sentiment_calls or 1
     counts = {
         "negative": figures.negative_calls,
@@ -179,41 +122,88 @@ def _moods(figures: Any, query: CallQuery) -> list[dict[str, Any]]:
     }
     return [
         {"name": name, "calls": count, "share": count / total, "width": round(100 * count / total, 2),
-         "url": _calls(query, mood=name)}
+         "url": calls_link(query, back=here, mood=name)}
         for name, count in counts.items()
     ]  # fmt: skip
 
 
-def _intents(db: Engine, flt: CallFilter, query: CallQuery) -> list[dict[str, Any]]:
+def intents(db: Connection, flt: CallFilter, query: CallQuery, *, here: str = "") -> list[dict[str, Any]]:
+    """Return what callers wanted, most frequent first, with the share that it had before."""
     labels = intent_labels()
-    rows = [row for row in queries.intents(db, flt) if row.figures.calls][:INTENTS_SHOWN]
+    rows = [row for row in queries.intents(db, flt, mentions=False) if row.figures.calls]
+    before = {}
+    if flt.start is not None and flt.end is not None:
+        before = {row.intent: row.share for row in queries.intents(db, flt.previous(), mentions=False)}
     most = max((row.figures.calls for row in rows), default=1)
     return [
         {
+            "name": row.intent,
             "label": labels.get(row.intent) or cc.spoken(row.intent),
             "calls": row.figures.calls,
             "share": row.share,
+            "change": round((row.share - before.get(row.intent, 0.0)) * 100, 1) if before else None,
             "width": round(100 * row.figures.calls / most, 1),
             "sentiment": row.figures.sentiment,
-            "url": _calls(query, intent=row.intent),
+            "handle_ms": row.figures.average_handle_ms,
+            "url": calls_link(query, back=here, intent=row.intent),
         }
         for row in rows
     ]
 
 
-def _categories(db: Engine, flt: CallFilter, query: CallQuery) -> list[dict[str, Any]]:
+def categories(db: Connection, flt: CallFilter, query: CallQuery, *, here: str = "") -> list[dict[str, Any]]:
+    """Return the alerts by category, most open ones first."""
     labels = dict(Category.choices)
-    rows = [row for row in queries.alerts_by_category(db, flt) if row.open]
-    most = max((row.open for row in rows), default=1)
+    rows = queries.alerts_by_category(db, flt)
+    before = {}
+    if flt.start is not None and flt.end is not None:
+        before = {row.category: row.total for row in queries.alerts_by_category(db, flt.previous())}
+    most = max((row.open for row in rows), default=1) or 1
     return [
         {
+            "name": row.category,
             "label": labels.get(row.category, cc.spoken(row.category)),
             "open": row.open,
+            "total": row.total,
+            "before": before.get(row.category, 0) if before else None,
+            "acknowledged": row.acknowledged,
+            "dismissed": row.dismissed,
             "calls": row.open_calls,
             "grave": row.open_critical + row.open_high,
             "width": round(100 * row.open / most, 1),
-            "url": _calls(query, category=row.category, alerts="open"),
+            "url": calls_link(query, back=here, category=row.category, alerts="open"),
             "triage": query.link(reverse("insights:alerts"), category=row.category, alerts=""),
+        }
+        for row in rows
+    ]
+
+
+def agent_rows(rows: Sequence[AgentRow], query: CallQuery, *, here: str = "") -> list[dict[str, Any]]:
+    """Return agents side by side, with what makes one unlike the others."""
+    compared = peers.compare(rows)
+    plain = replace(query, agent=None)
+    return [
+        {
+            "row": row,
+            "name": row.name or row.username or "No agent",
+            "url": calls_link(query, back=here, agent=row.agent_id),
+            "page": plain.link(reverse("dashboards:agent", args=[row.agent_id])) if row.agent_id else "",
+            "outliers": [one for one in compared.get(row.agent_id, []) if one.outlier],
+            "few": row.agent_id not in compared,
+        }
+        for row in rows
+    ]
+
+
+def queue_rows(rows: Sequence[QueueRow], query: CallQuery, *, here: str = "") -> list[dict[str, Any]]:
+    """Return queues side by side."""
+    plain = replace(query, queue=None)
+    return [
+        {
+            "row": row,
+            "name": row.name,
+            "url": calls_link(query, back=here, queue=row.queue_id),
+            "page": plain.link(reverse("dashboards:queue", args=[row.queue_id])) if row.queue_id else "",
         }
         for row in rows
     ]

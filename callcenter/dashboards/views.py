@@ -1,21 +1,30 @@
-"""The first page: how the calls are going."""
+"""The first page and its relatives: how the calls are going, of everybody, one agent, one queue."""
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Callable
+from typing import Any
+
 import structlog
-from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 from sqlalchemy.exc import SQLAlchemyError
 
-from callcenter.accounts.decorators import OPERATORS, READERS, SUPERVISORS, person
+from callcenter.accounts.decorators import OPERATORS, READERS, SUPERVISORS, person, roles_required
+from callcenter.accounts.models import User
 from callcenter.calls.filters import CallQuery
 from callcenter.calls.models import Call
-from callcenter.calls.selectors import choices
-from callcenter.dashboards.selectors import dashboard
+from callcenter.calls.selectors import choices, intent_labels, visible_teams
+from callcenter.core.templatetags import cc
+from callcenter.dashboards import panels, people
+from callcenter.dashboards.models import SavedView
+from callcenter.dashboards.selectors import WEEKDAYS, dashboard
+from callcenter.insights.models import Category
 from callcenter.insights.warehouse_doc import engine
 
 log = structlog.get_logger("callcenter.dashboards")
@@ -32,20 +41,147 @@ def home(request: HttpRequest) -> HttpResponse:
         if user.has_role(*OPERATORS):
             return redirect("pipeline:operations")
         raise PermissionDenied
+    context = _context(request)
+    context["any_calls"] = Call.objects.visible_to(user).exists()
+    context["may_upload"] = user.has_role(*SUPERVISORS)
+    context["views"] = SavedView.objects.visible_to(user).select_related("owner", "team")
+    if user.is_agent:
+        context |= people.own_desk(user)
+    return _answer(
+        request, "dashboards/home.html", context,
+        lambda: dashboard(engine(), user, context["query"], here=context["here"]),
+    )  # fmt: skip
+
+
+@require_safe
+@roles_required(*READERS)
+def panel_csv(request: HttpRequest, panel: str) -> HttpResponse:
+    """Return one panel of the dashboard as a file."""
+    if panel not in panels.PANELS:
+        raise Http404
+    user, query = person(request), CallQuery.parse(request.GET, days=DEFAULT_DAYS)
+    try:
+        text = panels.csv_of(engine(), user, query, panel)
+    except SQLAlchemyError as error:
+        log.error("warehouse_unreachable", error=type(error).__name__)
+        return render(request, "problem.html", _unreachable(), status=503)
+    response = HttpResponse(text, content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{panel}-{timezone.localdate():%Y-%m-%d}.csv"'
+    return response
+
+
+@require_safe
+@roles_required(*SUPERVISORS, "compliance")
+def agents(request: HttpRequest) -> HttpResponse:
+    """Show all agents side by side."""
+    context = _context(request)
+    return _answer(
+        request, "dashboards/agents.html", context,
+        lambda: {"agents": people.agents_table(engine(), person(request), context["query"], here=context["here"])},
+    )  # fmt: skip
+
+
+@require_safe
+@roles_required(*READERS)
+def agent(request: HttpRequest, agent_id: int) -> HttpResponse:
+    """Show one agent: to supervisors beside the peers, to the agent alone."""
+    user = person(request)
+    found = get_object_or_404(people.agents_visible(user), pk=agent_id)
+    context = _context(request)
+    context |= {"agent": found, "may_coach": user.has_role(*SUPERVISORS)}
+    context["note_call"] = _note_call(request, user, found)
+    return _answer(
+        request, "dashboards/agent.html", context,
+        lambda: people.agent_page(engine(), user, found, context["query"], here=context["here"]),
+    )  # fmt: skip
+
+
+def _note_call(request: HttpRequest, user: User, found: User) -> dict[str, Any] | None:
+    """Return the call and moment that a note shall be about, where the address names one of this agent's."""
+    try:
+        pk = uuid.UUID(request.GET.get("about", ""))
+    except ValueError:
+        return None
+    call = Call.objects.visible_to(user).filter(pk=pk, agent=found).first()
+    moment = request.GET.get("t", "")
+    return None if call is None else {"call": call, "t": moment if moment.isdecimal() and len(moment) < 9 else ""}
+
+
+@require_safe
+@roles_required(*READERS)
+def queues(request: HttpRequest) -> HttpResponse:
+    """Show all queues side by side."""
+    context = _context(request)
+    return _answer(
+        request, "dashboards/queues.html", context,
+        lambda: {"queues": people.queues_table(engine(), person(request), context["query"], here=context["here"])},
+    )  # fmt: skip
+
+
+@require_safe
+@roles_required(*READERS)
+def queue(request: HttpRequest, queue_id: int) -> HttpResponse:
+    """Show one queue."""
+    user = person(request)
+    found = get_object_or_404(people.queues_visible(user), pk=queue_id)
+    context = _context(request) | {"queue": found}
+    return _answer(
+        request, "dashboards/queue.html", context,
+        lambda: people.queue_page(engine(), user, found, context["query"], here=context["here"]),
+    )  # fmt: skip
+
+
+def _context(request: HttpRequest) -> dict[str, Any]:
+    user = person(request)
     query = CallQuery.parse(request.GET, days=DEFAULT_DAYS)
     named = request.GET.get("period", "") or ("" if request.GET.get("start") or request.GET.get("end") else "30")
-    context = {
+    offered = choices(user)
+    return {
         "query": query,
         "period": named,
         "periods": PERIODS,
-        "choices": choices(user),
-        "any_calls": Call.objects.visible_to(user).exists(),
-        "may_upload": user.has_role(*SUPERVISORS),
-        "time_zone": settings.TIME_ZONE,
+        "choices": offered,
+        "chips": _chips(request, query),
+        "teams_to_share": visible_teams(user),
+        "clock": timezone.get_current_timezone_name(),
+        "here": request.get_full_path()[:1500],
+        "address": request.GET.urlencode(),
     }
+
+
+def _chips(request: HttpRequest, query: CallQuery) -> list[dict[str, str]]:
+    """Return the filters that have no field on the page, each with the address without it."""
+    day = WEEKDAYS[query.weekday - 1] if query.weekday else ""
+    hour = f"{query.hour}:00 to {query.hour}:59" if query.hour is not None else ""
+    alerts = {"open": "Open alerts", "any": "Any alert"}.get(query.alerts, "")
+    intent = intent_labels().get(query.intent) or cc.spoken(query.intent) if query.intent else ""
+    shown = (
+        ("intent", intent), ("category", dict(Category.choices).get(query.category, "")), ("alerts", alerts),
+        ("mood", f"{query.mood.capitalize()} calls" if query.mood else ""), ("direction", query.direction.capitalize()),
+        ("weekday", day), ("hour", hour),
+        ("reviewed", {"yes": "Looked at", "no": "Not looked at"}.get(query.reviewed, "")),
+    )  # fmt: skip
+    chips = []
+    for name, label in shown:
+        if label:
+            rest = request.GET.copy()
+            rest.pop(name, None)
+            value = str(getattr(query, name))
+            chips.append({"name": name, "value": value, "label": str(label), "without": f"?{rest.urlencode()}"})
+    return chips
+
+
+def _answer(
+    request: HttpRequest, template: str, context: dict[str, Any], figures: Callable[[], dict[str, Any]]
+) -> HttpResponse:
+    """Render the page; where the warehouse does not answer, say so instead of showing nothing."""
     try:
-        context |= dashboard(engine(), user, query)
+        context |= figures()
     except SQLAlchemyError as error:
         log.error("warehouse_unreachable", error=type(error).__name__)
-        return render(request, "dashboards/home.html", {**context, "broken": True}, status=503)
-    return render(request, "dashboards/home.html", context)
+        return render(request, template, {**context, "broken": True}, status=503)
+    return render(request, template, context)
+
+
+def _unreachable() -> dict[str, str]:
+    return {"title": "No figures right now", "status": "503", "text": "The warehouse cannot be reached."}

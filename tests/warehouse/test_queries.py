@@ -332,6 +332,8 @@ NARROWED: list[tuple[dict[str, Any], list[int]]] = [
     ({"alert_categories": {"fraud"}, "open_alerts": False}, [2]),
     ({"open_alerts": True}, [3, 2, 1]),
     ({"open_alerts": False}, [4]),
+    ({"with_alerts": True}, [3, 2, 1]),
+    ({"with_alerts": False}, [4]),
     ({"mood": "negative"}, [2]),
     ({"mood": "neutral"}, [3, 1]),
     ({"mood": "positive"}, [4]),

@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
 from callcenter.accounts.decorators import READERS, SUPERVISORS, person, roles_required
@@ -51,8 +52,15 @@ def call_list(request: HttpRequest) -> HttpResponse:
         "any_calls": bool(found.page.items) or Call.objects.visible_to(user).exists(),
         "may_upload": user.has_role(*SUPERVISORS),
         "export": query.link(reverse("exports:list"), new="1"),
+        "back": _way_back(request),
     }
     return render(request, "calls/list.html", context)
+
+
+def _way_back(request: HttpRequest) -> str:
+    """Return the page of figures that led here, where it is one of ours."""
+    back = request.GET.get("back", "")[:1500]
+    return back if back.startswith("/") and url_has_allowed_host_and_scheme(back, allowed_hosts=None) else ""
 
 
 @require_safe

@@ -122,7 +122,7 @@ def call(
     intent = rng.choices(names, weights)[0]
     model, sure = next((m, s) for m, (begin, s) in reversed(list(zip(MODELS, CURVE, strict=True))) if place >= begin)
     manner = agent.manner
-    mood = INTENTS[intent][1] + manner.mood + rng.gauss(0, 0.28) - (0.12 if surge else 0.0) + 0.08 * place
+    mood = 1.5 * INTENTS[intent][1] + manner.mood + rng.gauss(0, 0.42) - (0.12 if surge else 0.0) + 0.08 * place
     made = Invented(
         call_id=uuid.uuid5(_SPACE, f"{seed}-{number}"),
         number=number,
@@ -150,23 +150,23 @@ def call(
 def _lines(rng: Random, *, intent: str, mood: float, agent: Member) -> list[tuple[str, str, float]]:
     """Return (party, words, mood) in order: greeting, reason, check, some work, an end in the mood of the call."""
     name = agent.name.split()[0]
-    lines = [("agent", rng.choice(words.GREETINGS).replace("{agent}", name), 0.35)]
+    lines = [("agent", rng.choice(words.GREETINGS).replace("{agent}", name), 0.15)]
     first = mood - 0.15 if mood < 0.4 else mood
     lines.append(("customer", rng.choice(words.REASONS[intent]), first))
     if rng.random() < 0.93:
-        lines += [("agent", rng.choice(words.CHECKS), 0.1), ("customer", rng.choice(words.ANSWERS), 0.05)]
+        lines += [("agent", rng.choice(words.CHECKS), 0.0), ("customer", rng.choice(words.ANSWERS), 0.3 * mood)]
     rounds = max(1, round(rng.lognormvariate(1.05, 0.45) * agent.manner.length))
     for number in range(rounds):
-        shift = mood + (0.3 + agent.manner.mood) * (number / rounds) + rng.gauss(0, 0.2)
+        shift = mood + (0.2 + agent.manner.mood) * (number / rounds) + rng.gauss(0, 0.2)
         pool = words.AGENT_WORK
         if mood < -0.2 and rng.random() < 0.55:
             pool = words.AGENT_COOL if rng.random() < 0.3 - agent.manner.mood else words.AGENT_WARM
-        lines.append(("agent", rng.choice(pool), -0.1 if pool is words.AGENT_COOL else 0.2))
+        lines.append(("agent", rng.choice(pool), -0.3 if pool is words.AGENT_COOL else 0.25 * mood + 0.05))
         said = words.CUSTOMER_BAD if shift < -0.35 else words.CUSTOMER_GOOD if shift > 0.4 else words.CUSTOMER_FLAT
         lines.append(("customer", rng.choice(said), shift))
-    end = mood + 0.3 + agent.manner.mood
+    end = mood + 0.2 + agent.manner.mood
     kind = "bad" if end < -0.3 else "good" if end > 0.2 else "flat"
-    lines.append(("agent", rng.choice(words.CLOSINGS), 0.4))
+    lines.append(("agent", rng.choice(words.CLOSINGS), 0.15))
     lines.append(("customer", rng.choice(words.LAST_WORDS[kind]), end))
     return lines
 

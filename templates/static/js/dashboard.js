@@ -1,20 +1,41 @@
-// The dashboard's charts; a click on any of them opens the calls behind it.
+// Charts of dashboards, agents and queues; a click on any of them opens the calls behind it.
 (() => {
+  const main = document.getElementById("content");
+  document.addEventListener("submit", (event) => {
+    if (event.target.matches("form[data-auto-submit]") && main) {
+      main.classList.add("is-loading");
+      main.setAttribute("aria-busy", "true");
+    }
+  });
+  // Coming back by the browser's button shows the page as it was left, also while it was loading.
+  window.addEventListener("pageshow", () => {
+    main?.classList.remove("is-loading");
+    main?.removeAttribute("aria-busy");
+  });
+
   const source = document.getElementById("chart-data");
-  if (!source || !window.ccCharts) {
+  if (!source) {
+    return;
+  }
+  const find = (name) => document.querySelector(`[data-chart="${name}"]`);
+  if (!window.ccCharts || !window.echarts) {
+    document.querySelectorAll("[data-chart]").forEach((place) => {
+      place.classList.add("chart-failed");
+      place.textContent = "The chart could not be drawn. The table below holds its figures.";
+    });
     return;
   }
   const data = JSON.parse(source.textContent);
   const { draw, axis } = window.ccCharts;
-  const find = (name) => document.querySelector(`[data-chart="${name}"]`);
   const labels = data.calls.map((point) => point.label);
   const open = (url) => url && window.location.assign(url);
+  const compared = data.calls.some((point) => point.before !== null);
 
   draw(
     find("calls"),
     (p) => ({
-      grid: { left: 8, right: 12, top: 12, bottom: 4, containLabel: true },
-      legend: { show: false },
+      grid: { left: 8, right: 12, top: compared ? 28 : 12, bottom: 4, containLabel: true },
+      legend: { show: compared, top: 0, right: 0, textStyle: { color: p.text }, itemWidth: 14, itemHeight: 8 },
       xAxis: { type: "category", data: labels, ...axis(p), splitLine: { show: false } },
       yAxis: { type: "value", minInterval: 1, ...axis(p) },
       tooltip: { trigger: "axis", backgroundColor: p.surface, borderColor: p.line, confine: true },
@@ -27,6 +48,18 @@
           barMaxWidth: 26,
           cursor: "pointer",
         },
+        ...(compared
+          ? [
+              {
+                name: "Period before",
+                type: "line",
+                data: data.calls.map((point) => point.before),
+                symbol: "none",
+                lineStyle: { width: 1.5, type: "dashed", color: p.neutral },
+                itemStyle: { color: p.neutral },
+              },
+            ]
+          : []),
       ],
     }),
     (event) => open(data.calls[event.dataIndex]?.url),

@@ -1,0 +1,134 @@
+"""What people change around dashboards: views, notes, their clock. Every view here takes a POST or leads away."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST, require_safe
+
+from callcenter.accounts.decorators import READERS, SUPERVISORS, person, roles_required
+from callcenter.accounts.models import Role
+from callcenter.calls.models import Call
+from callcenter.calls.selectors import visible_teams
+from callcenter.core.errors import CallcenterError
+from callcenter.dashboards import people, services
+from callcenter.dashboards.models import CoachingNote, SavedView
+
+
+@require_safe
+@roles_required(*READERS)
+def view_open(request: HttpRequest, view_id: int) -> HttpResponse:
+    """Lead to the dashboard with the filters of a saved view."""
+    view = get_object_or_404(SavedView.objects.visible_to(person(request)), pk=view_id)
+    return redirect(f"{reverse('dashboards:home')}?{services.clean_query(view.query)}")
+
+
+@require_POST
+@roles_required(*READERS)
+def view_save(request: HttpRequest) -> HttpResponse:
+    """Keep the dashboard's filters under a name, for oneself or a team."""
+    user, query = person(request), request.POST.get("query", "")
+    chosen = request.POST.get("team", "")
+    team = visible_teams(user).filter(pk=int(chosen)).first() if chosen.isdecimal() and len(chosen) < 10 else None
+    try:
+        if chosen and team is None:
+            raise CallcenterError("A view can be shared with your own teams.", code="foreign_team")
+        view = services.save_view(owner=user, name=request.POST.get("name", ""), query=query, team=team)
+    except CallcenterError as error:
+        messages.error(request, error.message)
+        return redirect(f"{reverse('dashboards:home')}?{services.clean_query(query)}")
+    messages.success(request, f"The view “{view.name}” is saved.")
+    return redirect("dashboards:view", view.pk)
+
+
+@require_POST
+@roles_required(*READERS)
+def view_delete(request: HttpRequest, view_id: int) -> HttpResponse:
+    """Delete an own view."""
+    view = get_object_or_404(SavedView, pk=view_id, owner=person(request))
+    services.delete_view(view=view, by=person(request))
+    messages.success(request, f"The view “{view.name}” is deleted.")
+    return redirect("dashboards:home")
+
+
+@require_safe
+@roles_required(*READERS)
+def notes(request: HttpRequest) -> HttpResponse:
+    """Show an agent the own notes, which then count as seen; show supervisors what they and others wrote."""
+    user = person(request)
+    found = CoachingNote.objects.visible_to(user).select_related("agent", "author", "call")
+    shown = list(found[:100])
+    if user.is_agent:
+        services.mark_seen(agent=user)
+    return render(request, "dashboards/notes.html", {"notes": shown, "may_coach": user.has_role(*SUPERVISORS)})
+
+
+@require_POST
+@roles_required(*SUPERVISORS)
+def note_write(request: HttpRequest, agent_id: int) -> HttpResponse:
+    """Write a note to an agent, perhaps about a moment of a call."""
+    user = person(request)
+    agent = get_object_or_404(people.agents_visible(user), pk=agent_id)
+    call = _call(request, user)
+    moment = request.POST.get("t", "")
+    at_ms = int(moment) if moment.isdecimal() and len(moment) < 9 else None
+    try:
+        services.write_note(agent=agent, by=user, text=request.POST.get("text", ""), call=call, at_ms=at_ms)
+    except CallcenterError as error:
+        messages.error(request, error.message)
+    else:
+        messages.success(request, f"{agent.name} sees the note from now on.")
+    return _back(request, reverse("dashboards:agent", args=[agent.pk]))
+
+
+def _call(request: HttpRequest, user: object) -> Call | None:
+    text = request.POST.get("call", "")
+    if not text:
+        return None
+    try:
+        pk = uuid.UUID(text)
+    except ValueError:
+        return None
+    return get_object_or_404(Call.objects.visible_to(user), pk=pk)  # type: ignore[arg-type]
+
+
+@require_POST
+@roles_required(*SUPERVISORS)
+def note_delete(request: HttpRequest, note_id: int) -> HttpResponse:
+    """Take a note back."""
+    user = person(request)
+    note = get_object_or_404(CoachingNote.objects.visible_to(user), pk=note_id)
+    try:
+        services.delete_note(note=note, by=user)
+    except CallcenterError as error:
+        messages.error(request, error.message)
+    else:
+        messages.success(request, "The note is taken back.")
+    return _back(request, reverse("dashboards:notes"))
+
+
+@require_POST
+@login_required
+def time_zone(request: HttpRequest) -> HttpResponse:
+    """Choose the clock of the own pages."""
+    try:
+        services.set_time_zone(user=person(request), name=request.POST.get("time_zone", "").strip())
+    except CallcenterError as error:
+        messages.error(request, error.message)
+    else:
+        messages.success(request, "Times are shown on your clock from now on.")
+    fallback = reverse("dashboards:home" if person(request).role != Role.OPERATOR else "accounts:profile")
+    return _back(request, fallback)
+
+
+def _back(request: HttpRequest, fallback: str) -> HttpResponse:
+    target = request.POST.get("next", "")
+    if target and url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}):
+        return redirect(target)
+    return redirect(fallback)
