@@ -162,7 +162,7 @@ def test_vectors_fitted_to_a_taxonomy_are_stored_used_and_never_for_another(
     monkeypatch.setattr(tuned, "EPOCHS", (1, 1))
     monkeypatch.setattr(tuned, "MIN_TRIAL", 1)
     monkeypatch.setattr(intent, "small_talk", lambda: ("okay thank you", "bear with me", "nice weather", "hold on"))
-    settings = {"models_dir": str(models_dir), "cache_dir": str(tmp_path), "intents": INTENTS, "rules": []}
+    settings = {"models_dir": str(models_dir), "cache_dir": str(tmp_path), "intents": INTENTS}
     heard: list[float] = []
     figures = train_tuned(settings, progress=heard.append)
     assert heard == sorted(heard) and heard[-1] == 1.0
@@ -176,13 +176,13 @@ def test_vectors_fitted_to_a_taxonomy_are_stored_used_and_never_for_another(
 
     spoken = call(GREETING, ("customer", "I want to cancel my subscription please"))
     monkeypatch.setattr(tuned, "_memory", {})
-    read = understand(spoken, settings)
+    read = IntentReader(settings).read(spoken)
     assert read["intent_head"]["kind"] == ("tuned" if figures["pays"] else "plain")
     other = [*INTENTS, {"name": "bill", "examples": ["my bill is wrong"]}]
-    assert understand(spoken, settings | {"intents": other})["intent_head"]["kind"] == "plain"
+    assert IntentReader(settings | {"intents": other}).read(spoken)["intent_head"]["kind"] == "plain"
     kept.write_bytes(b"broken")
     monkeypatch.setattr(tuned, "_memory", {})
-    assert understand(spoken, settings)["intent_head"]["kind"] == "plain"
+    assert IntentReader(settings).read(spoken)["intent_head"]["kind"] == "plain"
 
 
 @pytest.mark.slow
