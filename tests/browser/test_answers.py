@@ -50,4 +50,4 @@ def test_an_article_is_written_found_and_shown_on_the_call_that_asked(sign_in: A
     card.get_by_text("Pass the call on to the legal desk.").wait_for()
     card.get_by_text("I am sorry for the wait.").wait_for()
     card.get_by_role("link", name="turn 2").last.click()
-    page.wait_for_url("**#turn-1")
+    page.locator("#turn-1.is-target").wait_for()

@@ -295,6 +295,22 @@ def test_a_message_for_people_names_what_and_where_and_no_word_of_the_call(
     assert alerts[0].quote not in said["message"] and cast.agent.name not in said["message"]
 
 
+def test_a_quote_goes_along_only_where_the_route_asks_for_it_and_without_what_must_be_hidden(
+    cast: Any, route: Make, receiver: Receiver, sent: Sent
+) -> None:
+    route(with_quotes=True, by=cast.admin, tells_restricted=True)
+    said = "my card is 4111 1111 1111 1111 and my mail is jane.doe@example.org so cancel it"
+    call = CallFactory(team=cast.team_a, agent=cast.agent)
+    an_alert(cast, call=call, quote=said)
+    an_alert(cast, call=call, quote=said, category="self_harm", severity="critical")
+    tasks.alerts_raised([str(alert.pk) for alert in call.alerts.all()])
+    work(sent)
+    quotes = {one["category"]: one["quote"] for _, _, body in receiver.got for one in json.loads(body)["alerts"]}
+    assert quotes["self_harm"] == "" and quotes["churn"].endswith("so cancel it")
+    text = " ".join(body.decode() for _, _, body in receiver.got)
+    assert "4111" not in text and "1111" not in text and "jane.doe" not in text
+
+
 def test_a_surge_is_told_on_routes_that_want_surges(cast: Any, route: Make, receiver: Receiver, sent: Sent) -> None:
     route(name="without")
     wanting, _ = route(name="with", tells_surges=True)

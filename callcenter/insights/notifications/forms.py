@@ -44,6 +44,7 @@ class RouteForm(forms.Form):
     )
     tells_restricted = forms.BooleanField(required=False, label="Self-harm and threats too, at once")
     tells_surges = forms.BooleanField(required=False, label="Surges: a rate that left its usual band")
+    with_quotes = forms.BooleanField(required=False, label="Quotes, with personal and payment data hidden")
     enabled = forms.BooleanField(required=False, initial=True, label="Switched on")
 
     def __init__(self, *args: Any, user: User, route: Route | None = None, **kwargs: Any) -> None:
@@ -94,5 +95,5 @@ class RouteForm(forms.Form):
 
 FIELDS = (
     "name", "minimum_severity", "digest", "daily_hour", "quiet_from", "quiet_until", "time_zone", "categories",
-    "tells_restricted", "tells_surges", "enabled",
+    "tells_restricted", "tells_surges", "with_quotes", "enabled",
 )  # fmt: skip

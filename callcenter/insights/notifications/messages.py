@@ -1,4 +1,6 @@
-"""What is told: the JSON of a webhook and the text of a message. No names of people, and no words of the call."""
+"""What is told: the JSON of a webhook and the text of a message. No names of people; words of the call only where the
+route asks for quotes, and only as the privacy layer lets them out.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,9 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.urls import reverse
 
-from callcenter.insights.models import Alert, Severity, Surge
+from callcenter.insights.models import RESTRICTED, Alert, Severity, Surge
 from callcenter.insights.notifications.models import Delivery, Route
+from callcenter.privacy.services import text_for
 
 VERSION = 1
 LISTED = 50
@@ -30,7 +33,7 @@ def webhook_body(delivery: Delivery, alerts: Sequence[Alert]) -> dict[str, Any]:
         "created_at": delivery.created_at.isoformat(),
         "route": {"id": str(delivery.route_id), "name": delivery.route.name, "digest": delivery.route.digest},
         "count": len(alerts),
-        "alerts": [_alert(alert) for alert in listed],
+        "alerts": [_alert(alert, delivery.route) for alert in listed],
         **more,
     }
 
@@ -71,7 +74,15 @@ def link(alert: Alert) -> str:
     return f"{alert.call.get_absolute_url()}?t={alert.start_ms}{turn}"
 
 
-def _alert(alert: Alert) -> dict[str, Any]:
+def quote(alert: Alert, route: Route) -> str:
+    """Return the alert's quote as it may leave on this route; empty where none may."""
+    if not route.with_quotes or alert.category in RESTRICTED:
+        return ""
+    return text_for("webhook" if route.is_webhook else "notification", alert.call, alert.quote)
+
+
+def _alert(alert: Alert, route: Route) -> dict[str, Any]:
+    quoted = {"quote": quote(alert, route)} if route.with_quotes else {}
     return {
         "id": str(alert.pk),
         "call_id": str(alert.call_id),
@@ -88,6 +99,7 @@ def _alert(alert: Alert) -> dict[str, Any]:
         "raised_at": alert.created_at.isoformat(),
         "call_started_at": alert.call.started_at.isoformat(),
         "link": absolute(link(alert)) or link(alert),
+        **quoted,
     }
 
 
@@ -119,7 +131,10 @@ def _line(alert: Alert, route: Route) -> str:
     doubt = ", listen first" if alert.listen_first else ""
     head = f"{alert.get_severity_display()}: {alert.get_category_display()} · {alert.call.team.name}"
     where = absolute(link(alert))
-    return f"{head} · call of {when}, at {at}{doubt}" + (f"\n  {where}" if where else "")
+    said = quote(alert, route)
+    more = [f"“{said}”"] if said else []
+    more += [where] if where else []
+    return "\n  ".join([f"{head} · call of {when}, at {at}{doubt}", *more])
 
 
 def _clock(moment: datetime, zone: str) -> str:

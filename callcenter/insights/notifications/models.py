@@ -45,6 +45,8 @@ class Route(models.Model):
     minimum_severity = models.CharField(max_length=10, choices=Severity.choices, default=Severity.MEDIUM)
     tells_restricted = models.BooleanField(default=False)
     tells_surges = models.BooleanField(default=False)
+    #: Whether quotes go along, as the privacy layer lets them out; those of restricted alerts never do.
+    with_quotes = models.BooleanField(default=False)
     digest = models.CharField(max_length=12, choices=Digest.choices, default=Digest.IMMEDIATELY)
     daily_hour = models.PositiveSmallIntegerField(default=8)
     quiet_from = models.TimeField(null=True, blank=True)
