@@ -14,7 +14,8 @@ from analytics.redaction.kinds import PLACEHOLDERS
 # Plain alternatives without nesting: every character is looked at once. What is hidden already is one piece that is
 # neither digits nor a word, so that hiding twice changes nothing.
 _PIECE = re.compile(
-    "|".join(re.escape(text) for text in PLACEHOLDERS.values()) + r"|\d+|[^\W\d_]+(?:['’][^\W\d_]+)*", re.UNICODE
+    r"\[(?:" + "|".join(text[1:-1] for text in PLACEHOLDERS.values()) + r")\]|\d+|[^\W\d_]+(?:['’][^\W\d_]+)*",
+    re.UNICODE,
 )
 _APOSTROPHES = str.maketrans({"’": "'", "‘": "'", "`": "'"})
 FILLERS = frozenset("uh um uhm umm er err erm ah hmm hm mm mhm uhhuh eh em".split())

@@ -109,7 +109,7 @@ def test_nothing_of_the_card_number_is_anywhere_after_the_call_was_processed(
     from callcenter.calls.services.ingest import ingest_path
     from callcenter.pipeline import services as pipeline
 
-    for model in ("whisper-base.en", "silero-vad"):
+    for model in ("whisper-base.en", "whisper-tiny.en", "silero-vad"):
         if not (Path(settings.MODELS_DIR) / model).is_dir():
             pytest.skip(f"the model {model} is not installed (run `make setup`)")
     outcome = ingest_path(
@@ -128,13 +128,15 @@ def test_nothing_of_the_card_number_is_anywhere_after_the_call_was_processed(
         run_id=str(run.pk), attempt=run.attempt, audio_info_key="", transcript_key=key, seconds={}
     )
     assert pipeline.understand(str(run.pk))
+    # A smaller model than the served one listens again: the test is about what is heard, not about how well.
+    again = PipelineSpec.from_json({**run.spec, "diarizer": "channels", "model": "whisper-tiny.en"})
     rounds = 0
     while (mask := Mask.objects.get()).state == Mask.State.WAITING and rounds < 5:
         rounds += 1
         masking.work(mask.pk)
         mask.refresh_from_db()
         assert mask.state == Mask.State.CHECKING, mask.problem
-        heard = speech.run(store(), mask.check_key, PipelineSpec.from_json({**run.spec, "diarizer": "channels"}))
+        heard = speech.run(store(), mask.check_key, again)
         masking.check_finished(mask_id=mask.pk, attempt=mask.attempt, transcript_key=heard)
     assert mask.state == Mask.State.DONE, mask.problem
     call.refresh_from_db()
