@@ -32,7 +32,7 @@ def labelling(call: Call, user: User, turns: Sequence[Any], document: dict[str, 
     items = taxonomy.current().content if (may or said) else []
     words = {UNKNOWN: "None of them", **{item["name"]: item["label"] for item in items}}
     chosen = said.name if said else document.get("intent", "")
-    primary = next((i for i in document.get("intents", []) if i.get("primary")), {})
+    primary: dict[str, Any] = next((i for i in document.get("intents", []) if i.get("primary")), {})
     return {
         "said": said,
         "model": {
