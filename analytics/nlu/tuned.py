@@ -204,7 +204,7 @@ def _write(path: Path, head: TunedHead) -> None:
     """Store the head. Raises IntentError where the folder cannot be written: a job's result must not vanish quietly."""
     linear = head.head
     meta = {"classes": linear.classes, "temperature": linear.temperature, "extra": linear.extra}
-    arrays = {f"layer.{name}": array for name, array in head.encoder.arrays().items()}
+    arrays: dict[str, Any] = {f"layer.{name}": array for name, array in head.encoder.arrays().items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
