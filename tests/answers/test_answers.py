@@ -189,6 +189,20 @@ def test_a_call_shows_the_article_that_answers_its_question_with_reply_score_and
     assert not Suggestion.objects.exists()
 
 
+def test_understanding_a_call_finds_its_articles(
+    cast: Any, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from callcenter.insights import services as insights
+
+    article = an_article()
+    call, transcript, _ = asked(cast, "How long does a refund take?")
+    settings.MODELS_DIR = tmp_path
+    monkeypatch.setattr(insights, "current_document", lambda call: transcript)
+    monkeypatch.setattr(insights, "load_into_warehouse", lambda call: None)
+    insights.understand_call(call=call)
+    assert [s.article for s in Suggestion.objects.filter(call=call)] == [article]
+
+
 def test_what_goes_wrong_with_articles_never_stops_understanding(
     cast: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -311,6 +311,23 @@ def test_a_quote_goes_along_only_where_the_route_asks_for_it_and_without_what_mu
     assert "4111" not in text and "1111" not in text and "jane.doe" not in text
 
 
+def test_what_understanding_raises_comes_into_the_outbox_by_the_name_of_the_task(
+    cast: Any, route: Make, receiver: Receiver, sent: Sent
+) -> None:
+    from callcenter.insights import events
+
+    route(tells_restricted=True, by=cast.admin)
+    alerts = [an_alert(cast), an_alert(cast, category="self_harm", severity="critical")]
+    events.on_alerts_raised([alert.pk for alert in alerts])
+    asked = [sent.pop(0) for _ in range(2)]
+    assert [(name, values["immediate"]) for name, values in asked] == [
+        (tasks.alerts_raised.name, True), (tasks.alerts_raised.name, False),
+    ]  # fmt: skip
+    for _, values in asked:
+        tasks.alerts_raised(**values)
+    assert work(sent) == 2 and len(receiver.got) == 2
+
+
 def test_a_surge_is_told_on_routes_that_want_surges(cast: Any, route: Make, receiver: Receiver, sent: Sent) -> None:
     route(name="without")
     wanting, _ = route(name="with", tells_surges=True)
