@@ -82,6 +82,7 @@ class LearningReporter(Reporter):
 
     def __init__(self, run_id: str, attempt: int) -> None:
         super().__init__(run_id, attempt)
+        self._last = ("materialise", 0.0)
         self._doc: dict[str, Any] = {}
 
     def tell(self, stage: str, fraction: float, doc: dict[str, Any]) -> None:

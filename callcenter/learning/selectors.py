@@ -27,6 +27,13 @@ STAGE_NAMES = {
     "evaluate": "Evaluating",
     "gate": "At the gate",
 }
+DOING_NAMES = {
+    "encode": "hearing the clips",
+    "train": "learning",
+    "validate": "checking on held-out rows",
+    "average": "mixing with the base model",
+    "save": "saving",
+}
 NIGHTS_SHOWN = 14
 ROWS_SHOWN = 50
 CURES = {
@@ -75,7 +82,8 @@ def run_view(run: TrainingRun | None) -> dict[str, Any] | None:
     if run is None:
         return None
     now = timezone.now()
-    doing = run.progress.get("now", {})
+    now_doing = run.progress.get("now", {})
+    doing = {**now_doing, "doing": DOING_NAMES.get(now_doing.get("doing", ""), "")}
     left = None
     if run.state == TrainingRun.State.WORKING and run.started_at and run.fraction > 0.03:
         spent = (now - run.started_at).total_seconds()

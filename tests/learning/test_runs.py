@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.utils import timezone
 
 from asr_worker.learn import cancel_key
@@ -336,3 +337,18 @@ def test_an_old_domain_that_cannot_be_cut_is_said_on_the_run_and_tried_again(
     assert "asr_worker.learn" not in names(sent)
     TrainingRun.objects.filter(pk=run.pk).update(next_attempt_at=timezone.now())
     assert training.advance(str(run.pk))
+
+
+def test_a_long_queue_excuses_a_silent_worker_only_for_a_while(
+    run: TrainingRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("callcenter.pipeline.broker.queue_length", lambda name: 3)
+    tasks.progress(run_id=str(run.pk), attempt=1, stage="fit", doc={})
+    overdue(run)
+    assert training.sweep()["extended"] == 1
+    long_ago = timezone.now() - 5 * timedelta(seconds=settings.ENV.LEARNING_SILENCE_SECONDS)
+    TrainingRun.objects.filter(pk=run.pk).update(heard_at=long_ago)
+    overdue(run)
+    assert training.sweep()["failed"] == 1
+    run.refresh_from_db()
+    assert run.state == State.QUEUED and run.error_code == "worker_lost"

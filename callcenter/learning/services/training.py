@@ -36,6 +36,8 @@ State = TrainingRun.State
 BACKOFF_SECONDS = (5, 60, 300, 900)
 EXPORTS = ("int8", "float16")
 MAX_CURVE = 1000
+#: So many silences on end are one whatever waits in the queue: signs of life expire within a minute.
+PROVEN = 4
 STAGES = ("materialise", "fit", "export", "evaluate", "gate")
 
 
@@ -359,8 +361,8 @@ def _sweep_one(run: TrainingRun) -> str:
             return "extended"
         _send(run)
         return "resent"
-    if broker.queue_length("default"):
-        # The signs of life come by that queue: while it is long, silence proves nothing.
+    if broker.queue_length("default") and now - run.heard_at < PROVEN * _silence():
+        # The signs of life come by that queue: while it is long, silence proves nothing for a while.
         same.update(deadline_at=now + _silence())
         return "extended"
     message = "The worker that was training went silent; the run goes on where it was."
