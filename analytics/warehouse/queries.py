@@ -223,7 +223,7 @@ def _alerts_of_facts(flt: CallFilter, conditions: Sequence[ColumnElement[bool]])
 
 
 def _categories(column: ColumnElement[str], flt: CallFilter) -> list[ColumnElement[bool]]:
-    conditions = [] if flt.visible.restricted else [column.not_in(RESTRICTED)]
+    conditions: list[ColumnElement[bool]] = [] if flt.visible.restricted else [column.not_in(RESTRICTED)]
     if flt.alert_categories is not None:
         conditions.append(column.in_(flt.alert_categories))
     return conditions

@@ -240,7 +240,7 @@ def _intents_heard(user: User) -> list[str]:
         return known
     own = Call.objects.visible_to(user)
     seen = {f"n{n}": Exists(own.filter(insight__intent=name)) for n, name in enumerate(known)}
-    found = User.objects.filter(pk=user.pk).values(**seen).get()
+    found: dict[str, Any] = cast(Any, User.objects.filter(pk=user.pk)).values(**seen).get()
     return [name for n, name in enumerate(known) if found[f"n{n}"]]
 
 

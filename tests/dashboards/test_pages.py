@@ -47,7 +47,7 @@ def test_every_panel_is_a_file_with_the_figures_of_the_page(panel: str, call: An
     assert len({len(row) for row in found}) == 1
     assert len(found) > 1
     other = rows(signed_in(cast.supervisor_b), f"/dashboard/{panel}.csv?period=7")
-    assert not any(cast.agent.username in row or "Billing" in row for row in other)
+    assert not any(cast.agent.username in row or "Billing" in row for row in other[1:])
 
 
 def test_figures_stand_beside_those_of_the_period_before(cast: Any, warehouse: Any) -> None:

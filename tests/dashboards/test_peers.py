@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.warehouse.results import AgentRow, Figures
@@ -54,6 +54,7 @@ def test_equal_people_differ_by_nothing_and_tiny_differences_do_not_shout() -> N
     assert robust_z(0.0, [0.0] * 6) is None
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(1, 100), min_size=5, max_size=30), st.floats(1, 100), st.floats(0.5, 20))
 def test_the_unit_of_a_figure_does_not_matter(others: list[float], value: float, factor: float) -> None:
     plain, scaled = robust_z(value, others), robust_z(value * factor, [other * factor for other in others])

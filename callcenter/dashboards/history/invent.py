@@ -158,7 +158,7 @@ def _lines(rng: Random, *, intent: str, mood: float, agent: Member) -> list[tupl
     rounds = max(1, round(rng.lognormvariate(1.05, 0.45) * agent.manner.length))
     for number in range(rounds):
         shift = mood + (0.2 + agent.manner.mood) * (number / rounds) + rng.gauss(0, 0.2)
-        pool = words.AGENT_WORK
+        pool: tuple[str, ...] = words.AGENT_WORK
         if mood < -0.2 and rng.random() < 0.55:
             pool = words.AGENT_COOL if rng.random() < 0.3 - agent.manner.mood else words.AGENT_WARM
         lines.append(("agent", rng.choice(pool), -0.3 if pool is words.AGENT_COOL else 0.25 * mood + 0.05))

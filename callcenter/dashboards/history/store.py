@@ -124,7 +124,7 @@ class _Table:
             if not f.generated and (with_id or f.get_internal_type() != "BigAutoField")
         ]
         self.name = model._meta.db_table
-        self.columns = [field.column for field in fields]
+        self.columns = [str(field.column) for field in fields]
         self.defaults = [_default(field) for field in fields]
         self.places = {field.attname: place for place, field in enumerate(fields)}
 
