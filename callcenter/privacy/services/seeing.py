@@ -72,7 +72,7 @@ def spans_of(document: dict[str, Any]) -> list[Span]:
             for s in find(document)
         ]
         cache.set(key, known, KEEP_SECONDS)
-    return [Span(*row[:9], why="", certainty=1.0, group=row[9]) for row in known]
+    return [Span(*row[:9], "", 1.0, row[9]) for row in known]
 
 
 def words_of(turns: Sequence[Turn], level: Level, *, once: bool = True) -> dict[int, list[str]]:
