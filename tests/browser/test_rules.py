@@ -140,7 +140,7 @@ def test_every_page_of_rules_and_alerts_fits_a_desk_and_a_telephone(sign_in: Any
         upper=5, probability=1e-6, weeks=8,
     )  # fmt: skip
     now = timezone.now()
-    sample = audits.draw(by=cast.supervisor, size=5, since=now - timedelta(days=30), until=now)
+    sample = audits.draw(by=cast.supervisor, size=5, since=now - timedelta(days=3650), until=now)
     item = sample.items.get()
     audits.judge(item=item, by=cast.supervisor, verdict="missed", categories=["complaint"], note="At the end.")
     tried = rulejobs.start(kind="try", rule=rule, by=cast.supervisor, definition=rule.definition)
