@@ -63,7 +63,7 @@ def test_the_muted_recording_plays_once_it_was_checked(sign_in: Any, talk: Any, 
     page.goto(talk.get_absolute_url())
     assert page.locator("#withheld").count() == 0
     page.get_by_role("button", name="Play", exact=True).click()
-    page.wait_for_function("document.getElementById('audio').currentTime > 0.3")
+    page.locator("#now", has_text="0:01").wait_for()
 
 
 @pytest.mark.parametrize("width", [1440, 390])

@@ -126,11 +126,15 @@
     playButton.setAttribute("aria-label", "Play");
     playButton.firstElementChild.className = "ti ti-player-play";
   });
+  playButton.disabled = Boolean(byId("withheld"));
   audio.addEventListener("error", async () => {
+    if (byId("withheld")) {
+      return; // the page says why
+    }
     let text = "The recording cannot be played in this browser.";
     try {
       const answer = await fetch(data.audio, { headers: { Range: "bytes=0-0" } });
-      if (answer.status === 410) {
+      if (answer.status === 410 || answer.status === 423) {
         text = await answer.text();
       }
     } catch {
