@@ -52,6 +52,10 @@ def _count(value: float | None) -> str:
     return cc.NOTHING if value is None else f"{value:,.0f}"
 
 
+def _calls(count: int) -> str:
+    return f"{count:,} call{'' if count == 1 else 's'}"
+
+
 def _points(value: float) -> str:
     return f"{value * 100:.1f} pts"
 
@@ -79,13 +83,13 @@ KINDS: tuple[Kind, ...] = (
     Kind("alerts", "Alerts", "flag", "alerts", _count, _count, -1,
          lambda f: f"{cc.percent(f.alert_rate)} of calls with an open one", {"alerts": "any"}, ("alerts",)),
     Kind("open", "Open alerts", "alert-triangle", "open_alerts", _count, _count, 0,
-         lambda f: f"in {f.alerted_calls:,} calls", {"alerts": "open"}, ("open_alerts",)),
+         lambda f: f"in {_calls(f.alerted_calls)}", {"alerts": "open"}, ("open_alerts",)),
     Kind("positive", "Positive calls", "thumb-up", "positive_share", cc.percent1, _points, 1,
-         lambda f: f"{f.positive_calls:,} calls", {"mood": "positive"}, ("positive_calls", "sentiment_calls")),
+         lambda f: _calls(f.positive_calls), {"mood": "positive"}, ("positive_calls", "sentiment_calls")),
     Kind("review", "Review coverage", "pencil-check", "review_coverage", cc.percent1, _points, 1,
-         lambda f: f"{f.reviewed_calls:,} calls looked at", {"reviewed": "yes"}, ("reviewed_calls", "calls")),
+         lambda f: f"{_calls(f.reviewed_calls)} looked at", {"reviewed": "yes"}, ("reviewed_calls", "calls")),
     Kind("quality", "Transcription quality", "writing", "mean_word_probability", cc.percent1, _points, 1,
-         lambda f: f"{f.doubtful_calls:,} doubtful calls ({cc.percent(f.doubtful_share)})", {"sort": "unsure"},
+         lambda f: f"{f.doubtful_calls:,} doubtful ({cc.percent(f.doubtful_share)})", {"sort": "unsure"},
          ("probability_sum", "probability_words")),
 )  # fmt: skip
 MEASURES = frozenset(measure for kind in KINDS for measure in kind.measures) | {
@@ -107,9 +111,11 @@ def _tile(
     value = getattr(now, kind.attribute)
     was = getattr(before, kind.attribute) if before is not None else None
     text, good = "", None
-    if value is not None and was is not None and abs(value - was) >= 1e-9:
-        moved = value - was
-        text = ("+" if moved > 0 else "−") + kind.write_change(abs(moved))
+    moved = 0.0 if value is None or was is None else value - was
+    written = kind.write_change(abs(moved))
+    # What is written as nothing is no change: a red or green zero would only alarm.
+    if any(digit in written for digit in "123456789"):
+        text = ("+" if moved > 0 else "−") + written
         good = (moved > 0) == (kind.better > 0) if kind.better else None
     return Tile(
         name=kind.name,
