@@ -104,13 +104,13 @@ def time_to_acknowledge(user: User, *, days: int = 30) -> list[Answer]:
     now = timezone.now()
     alerts = Alert.objects.visible_to(user).filter(created_at__gte=now - timedelta(days=days)).order_by()
     waited = ExpressionWrapper(F("first_handled_at") - F("created_at"), output_field=DurationField())
-    handled: dict[Any, dict[str, Any]] = {
+    handled: dict[Any, Any] = {
         row["call__team"]: row
         for row in alerts.filter(first_handled_at__isnull=False)
         .values("call__team")
         .annotate(n=Count("pk"), median=Percentile(waited, 0.5), p90=Percentile(waited, 0.9))
     }
-    waiting: dict[Any, dict[str, Any]] = {
+    waiting: dict[Any, Any] = {
         row["call__team"]: row
         for row in alerts.filter(status=Alert.Status.OPEN, first_handled_at__isnull=True)
         .values("call__team")
