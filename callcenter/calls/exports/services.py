@@ -6,6 +6,7 @@ import tempfile
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlencode
+from uuid import UUID
 
 import structlog
 from django.conf import settings
@@ -101,7 +102,7 @@ def _make(export: Export) -> None:
         store().delete(key)
 
 
-def _calls(ids: list[object], user: User, scope: str) -> list[Call]:
+def _calls(ids: list[UUID], user: User, scope: str) -> list[Call]:
     calls = Call.objects.visible_to(user).filter(pk__in=ids)
     calls = calls.select_related("recording", "team", "queue", "agent", "insight", "transcript")
     if scope == "turns":

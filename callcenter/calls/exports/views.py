@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, cast
+from typing import Any
 
 from django.contrib import messages
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
@@ -90,4 +90,4 @@ def remove(request: HttpRequest, export_id: uuid.UUID) -> HttpResponse:
 
 def _rows(request: HttpRequest) -> dict[str, Any]:
     rows = list(person(request).exports.all()[:50])
-    return {"exports": rows, "running": any(row.state in Export.OPEN for row in cast(list[Export], rows))}
+    return {"exports": rows, "running": any(row.state in Export.OPEN for row in rows)}

@@ -114,4 +114,6 @@ def _plain(value: Any) -> Any:
 def _typed(value: Any, kind: Kind) -> Any:
     if value is None:
         return None
-    return {"text": str, "integer": round, "number": float, "time": lambda moment: moment}[kind](value)
+    if kind == "time":
+        return value
+    return str(value) if kind == "text" else round(value) if kind == "integer" else float(value)

@@ -10,7 +10,6 @@ import binascii
 import uuid
 from collections.abc import Callable
 from functools import wraps
-from typing import cast
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -124,7 +123,7 @@ def _filename(metadata: str) -> str:
     """Return the file's path from `Upload-Metadata`: pairs "key base64", separated by commas; "" without one."""
     pairs = dict(part.strip().partition(" ")[::2] for part in metadata.split(",") if part.strip())
     try:
-        name = base64.b64decode(cast(str, pairs.get("filename", "")), validate=True).decode()
+        name = base64.b64decode(pairs.get("filename", ""), validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
         return ""
     return name.replace("\x00", "").replace("\\", "/").strip("/")[:400]
