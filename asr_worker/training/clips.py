@@ -47,7 +47,7 @@ class Clips:
     ) -> Clips:
         """Compute what is not in the cache yet and take the examples in. Raises BadAudio for a broken clip."""
         change = _augmenter(augment, seed)
-        if change is not None:
+        if augment is not None and change is not None:
             self._changes = f"{seed}|{json.dumps(asdict(augment), sort_keys=True)}"
         done = 0
         for at in range(0, len(examples), _AT_ONCE):
