@@ -78,7 +78,7 @@ COLUMNS = (
 def database(warehouse: Any) -> Iterator[tuple[str, str]]:
     """Yield (column, value) of everything that is text in any table of any schema, the index of words too.
 
-    The warehouse is read by its own connection: what was loaded is committed there, and its tables must not stay locked.
+    The warehouse is read by its own connection: what was loaded is committed there, and no table stays locked.
     """
     from django.db import connection
 
