@@ -90,15 +90,30 @@ EXACT = frozenset(name for name in ROW if name.endswith("_sum"))
 """The measures that are sums of scores (NUMERIC); all others are whole numbers."""
 
 
-def row_columns() -> list[ColumnElement[Any]]:
+def named(names: Iterable[str] | None) -> list[str]:
+    """Return these measures in their order, or all; a statement is built anew each time, and each column costs."""
+    wanted = None if names is None else set(names)
+    return [name for name in ROW if wanted is None or name in wanted]
+
+
+def with_hidden(names: Iterable[str]) -> list[str]:
+    """Return the measures together with those that `shown` takes off from them."""
+    wanted = set(names)
+    return named(wanted | {_HIDING[name] for name in wanted if name in _HIDING})
+
+
+def row_columns(names: Iterable[str] | None = None) -> list[ColumnElement[Any]]:
     """Return the measures of a single call, labelled, typed as the rollup types them (so the two can be
     stacked).
     """
-    return [cast(expression, _type(name)).label(name) for name, expression in ROW.items()]
+    return [cast(ROW[name], _type(name)).label(name) for name in named(names)]
 
 
 def shown(
-    source: Mapping[str, ColumnElement[Any]] | ColumnCollection[str, Any], *, restricted: bool
+    source: Mapping[str, ColumnElement[Any]] | ColumnCollection[str, Any],
+    *,
+    restricted: bool,
+    names: Iterable[str] | None = None,
 ) -> list[ColumnElement[Any]]:
     """Return the measures as a reader may know them: without `restricted`, nothing counts a restricted alert."""
 
@@ -111,7 +126,7 @@ def shown(
             return (source[name] - source[_HIDING[name]]).label(name)
         return source[name].label(name)
 
-    return [one(name) for name in ROW]
+    return [one(name) for name in named(names)]
 
 
 def sum_columns(
@@ -121,8 +136,7 @@ def sum_columns(
 
     `names` limits the work to some measures; the database then does not even read the others.
     """
-    wanted = ROW if names is None else [name for name in ROW if name in set(names)]
-    return [cast(func.coalesce(func.sum(source[name]), 0), _type(name)).label(name) for name in wanted]
+    return [cast(func.coalesce(func.sum(source[name]), 0), _type(name)).label(name) for name in named(names)]
 
 
 def _type(name: str) -> BigInteger | Numeric[float]:

@@ -116,7 +116,7 @@ def calls_over_time(
     """
     buckets.check(bucket)
     where = zone(tz)
-    rows = source(flt, time_zone=tz, over_time=True)
+    rows = source(flt, time_zone=tz, over_time=True, measures=measures)
     start = func.date_trunc(bucket, rows.c.at, where.key)
     found = {
         row["start"].astimezone(dt.UTC): Figures.of(row)
@@ -154,14 +154,16 @@ def sentiment_over_time(db: Database, flt: CallFilter, bucket: Bucket = "day", t
     ]
 
 
-def intents(db: Database, flt: CallFilter, mentions: bool = True) -> list[IntentRow]:
+def intents(
+    db: Database, flt: CallFilter, mentions: bool = True, measures: Collection[str] | None = None
+) -> list[IntentRow]:
     """Return one row per intent that occurs, most frequent first; also those that are only mentioned (0
     calls). Counting mentions reads every call of the filter; without them `mentions` is 0.
     """
-    rows = source(flt, by=("intent",))
+    rows = source(flt, by=("intent",), measures=measures)
     found = {
         row["intent"]: Figures.of(row)
-        for row in _fetch(db, select(rows.c.intent, *sum_columns(rows.c)).group_by(rows.c.intent))
+        for row in _fetch(db, select(rows.c.intent, *sum_columns(rows.c, measures)).group_by(rows.c.intent))
     }
     heard = (
         select(fact_call_intent.c.intent, func.count().label("mentions"))
@@ -237,11 +239,11 @@ def agents(db: Database, flt: CallFilter) -> list[AgentRow]:
     )  # fmt: skip
 
 
-def queues(db: Database, flt: CallFilter) -> list[QueueRow]:
+def queues(db: Database, flt: CallFilter, measures: Collection[str] | None = None) -> list[QueueRow]:
     """Return one row per queue with calls, most calls first."""
     return _by(
         db, flt, dim_queue.c.queue_id, (dim_queue.c.name,),
-        lambda row, figures: QueueRow(row["queue_id"], row["name"], figures),
+        lambda row, figures: QueueRow(row["queue_id"], row["name"], figures), measures,
     )  # fmt: skip
 
 
@@ -306,7 +308,7 @@ def heatmap(db: Database, flt: CallFilter, tz: str = "UTC", measures: Collection
     Raises:
         ValueError: an unknown time zone.
     """
-    rows = source(flt, time_zone=tz, over_time=True)
+    rows = source(flt, time_zone=tz, over_time=True, measures=measures)
     local = local_time(rows.c.at, tz)
     weekday, hour = extract("isodow", local), extract("hour", local)
     statement = (
@@ -363,9 +365,10 @@ def _by(
     key: ColumnElement[int],
     names: Sequence[ColumnElement[str]],
     make: Callable[[dict[str, Any], Figures], Row],
+    measures: Collection[str] | None = None,
 ) -> list[Row]:
-    rows = source(flt, by=(key.name,))
-    sums = select(rows.c[key.name], *sum_columns(rows.c)).group_by(rows.c[key.name]).subquery("sums")
+    rows = source(flt, by=(key.name,), measures=measures)
+    sums = select(rows.c[key.name], *sum_columns(rows.c, measures)).group_by(rows.c[key.name]).subquery("sums")
     statement = (
         select(key, *names, *(column for column in sums.c if column.name != key.name))
         .join(sums, sums.c[key.name] == key)

@@ -29,7 +29,15 @@ from sqlalchemy import (
 
 from analytics.warehouse import rollups
 from analytics.warehouse.filters import CallFilter, Scope, zone
-from analytics.warehouse.measures import NEGATIVE_AT_MOST, POSITIVE_AT_LEAST, RESTRICTED, ROW, row_columns, shown
+from analytics.warehouse.measures import (
+    NEGATIVE_AT_MOST,
+    POSITIVE_AT_LEAST,
+    RESTRICTED,
+    named,
+    row_columns,
+    shown,
+    with_hidden,
+)
 from analytics.warehouse.rollups import Rollup
 from analytics.warehouse.tables import fact_alert, fact_call
 
@@ -41,23 +49,30 @@ Span = tuple[dt.datetime | None, dt.datetime | None]
 Kind = Literal["days", "hours", "facts"]
 
 
-def source(flt: CallFilter, *, by: Collection[str] = (), time_zone: str = "UTC", over_time: bool = False) -> Subquery:
+def source(
+    flt: CallFilter,
+    *,
+    by: Collection[str] = (),
+    time_zone: str = "UTC",
+    over_time: bool = False,
+    measures: Collection[str] | None = None,
+) -> Subquery:
     """Return rows with `at`, the dimensions in `by` and the measures, over exactly the calls of the filter.
 
     With `over_time`, `at` is good for cutting time into hours or longer in `time_zone`; within an hour, and
     without `over_time` at all, it is not precise.
     """
     if not answerable_by_rollup(flt, time_zone=time_zone):
-        return _facts(flt, by, call_conditions(flt)).subquery("source")
+        return _facts(flt, by, call_conditions(flt), measures).subquery("source")
     needed = _needed(flt) | set(by)
     daily = None if over_time or flt.weekday is not None or flt.hour is not None else _daily(needed)
     hourly = rollups.HOUR if needed & {"agent_id", "intent"} else rollups.HOUR_QUEUE
     parts: list[Select[Any]] = []
     for kind, span in cut(flt.start, flt.end, days=daily is not None):
         if kind == "facts":
-            parts.append(_facts(flt, by, [*call_conditions(flt), *between(fact_call.c.started_at, *span)]))
+            parts.append(_facts(flt, by, [*call_conditions(flt), *between(fact_call.c.started_at, *span)], measures))
         else:
-            parts.append(_rollup(flt, by, daily if kind == "days" and daily is not None else hourly, span))
+            parts.append(_rollup(flt, by, daily if kind == "days" and daily is not None else hourly, span, measures))
     return (union_all(*parts) if len(parts) > 1 else parts[0]).subquery("source")
 
 
@@ -194,23 +209,29 @@ def _clock_conditions(at: ColumnElement[Any], flt: CallFilter) -> list[ColumnEle
     return conditions
 
 
-def _rollup(flt: CallFilter, by: Collection[str], rollup: Rollup, span: Span) -> Select[Any]:
+def _rollup(
+    flt: CallFilter, by: Collection[str], rollup: Rollup, span: Span, names: Collection[str] | None
+) -> Select[Any]:
     columns = rollup.table.c
     at = columns[rollup.time]
     conditions = [*shared_conditions(columns, flt), *between(at, *span), *_clock_conditions(at, flt)]
-    measures = shown(columns, restricted=flt.visible.restricted)
+    measures = shown(columns, restricted=flt.visible.restricted, names=names)
     return select(at.label("at"), *(columns[name] for name in by), *measures).where(*conditions)
 
 
-def _facts(flt: CallFilter, by: Collection[str], conditions: Sequence[ColumnElement[bool]]) -> Select[Any]:
-    columns = fact_call.c
+def _facts(
+    flt: CallFilter,
+    by: Collection[str],
+    conditions: Sequence[ColumnElement[bool]],
+    names: Collection[str] | None,
+) -> Select[Any]:
+    columns, wanted = fact_call.c, named(names)
+    kept: list[ColumnElement[Any]] = [columns.started_at.label("at"), *(columns[name] for name in by)]
     if flt.visible.restricted:
-        measures: Sequence[ColumnElement[Any]] = row_columns()
-        return select(columns.started_at.label("at"), *(columns[name] for name in by), *measures).where(*conditions)
-    rows = select(columns.started_at.label("at"), *(columns[name] for name in by), *row_columns()).where(*conditions)
-    inner = rows.subquery()
-    kept = [inner.c.at, *(inner.c[name] for name in by)]
-    return select(*kept, *shown({name: inner.c[name] for name in ROW}, restricted=False))
+        return select(*kept, *row_columns(wanted)).where(*conditions)
+    inner = select(*kept, *row_columns(with_hidden(wanted))).where(*conditions).subquery()
+    outer = [inner.c.at, *(inner.c[name] for name in by)]
+    return select(*outer, *shown(inner.c, restricted=False, names=wanted))
 
 
 def _up(moment: dt.datetime | None, step: dt.timedelta) -> dt.datetime | None:

@@ -25,6 +25,11 @@ from callcenter.insights.models import Category
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 INTENTS_SHOWN = 12
 AGENTS_SHOWN = 12
+INTENT_MEASURES = ("calls", "sentiment_calls", "sentiment_sum", "duration_ms")
+QUEUE_MEASURES = (
+    "calls", "duration_ms", "sentiment_calls", "sentiment_sum", "negative_calls", "silence_ms", "measured_ms",
+    "open_alerts",
+)  # fmt: skip
 
 
 def dashboard(db: Engine, user: User, query: CallQuery, *, here: str = "") -> dict[str, Any]:
@@ -45,7 +50,7 @@ def dashboard(db: Engine, user: User, query: CallQuery, *, here: str = "") -> di
             "categories": categories(connection, flt, query, here=here),
             "agents": agent_rows(agents, query, here=here)[:AGENTS_SHOWN],
             "agent_count": len(agents),
-            "queues": queue_rows(queries.queues(connection, flt), query, here=here),
+            "queues": queue_rows(queries.queues(connection, flt, QUEUE_MEASURES), query, here=here),
         }
 
 
@@ -130,10 +135,10 @@ def moods(figures: Figures, query: CallQuery, *, here: str = "") -> list[dict[st
 def intents(db: Connection, flt: CallFilter, query: CallQuery, *, here: str = "") -> list[dict[str, Any]]:
     """Return what callers wanted, most frequent first, with the share that it had before."""
     labels = intent_labels()
-    rows = [row for row in queries.intents(db, flt, mentions=False) if row.figures.calls]
+    rows = [row for row in queries.intents(db, flt, False, INTENT_MEASURES) if row.figures.calls]
     before = {}
     if flt.start is not None and flt.end is not None:
-        before = {row.intent: row.share for row in queries.intents(db, flt.previous(), mentions=False)}
+        before = {row.intent: row.share for row in queries.intents(db, flt.previous(), False, ("calls",))}
     most = max((row.figures.calls for row in rows), default=1)
     return [
         {
