@@ -72,7 +72,10 @@ def spans_of(document: dict[str, Any]) -> list[Span]:
             for s in find(document)
         ]
         cache.set(key, known, KEEP_SECONDS)
-    return [Span(*row[:9], "", 1.0, row[9]) for row in known]
+    return [
+        Span(kind, turn, first, last, start, end, start_ms, end_ms, channel, "", 1.0, group)
+        for kind, turn, first, last, start, end, start_ms, end_ms, channel, group in known
+    ]
 
 
 def words_of(turns: Sequence[Turn], level: Level, *, once: bool = True) -> dict[int, list[str]]:
