@@ -159,7 +159,6 @@ def speech_finished(
 
 
 def _store_answer(run_id: str, transcript_key: str, seconds: dict[str, float]) -> bool:
-    from callcenter.calls.services.playback import playable_as_it_is
     from callcenter.calls.services.transcripts import store_transcript
 
     with transaction.atomic():
@@ -180,8 +179,6 @@ def _store_answer(run_id: str, transcript_key: str, seconds: dict[str, float]) -
         run.deadline_at = None
         run.save()
         enqueue("pipeline.understand", queue="nlu", run_id=str(run.pk))
-        if not playable_as_it_is(run.call.recording):
-            enqueue("calls.prepare_playback", queue="ingest", recording_id=run.call.recording_id)
     log.info("speech_finished", run=run_id)
     return True
 

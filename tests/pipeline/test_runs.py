@@ -12,7 +12,7 @@ from callcenter.calls.models import Call, Transcript, Turn
 from callcenter.calls.services.parties import swap_parties
 from callcenter.core.errors import CallcenterError
 from callcenter.insights.models import Alert, Insight
-from callcenter.insights.services import dismiss
+from callcenter.insights.triage import dismiss
 from callcenter.pipeline import services
 from callcenter.pipeline.models import Run
 from tests.pipeline.conftest import transcript_artefact
