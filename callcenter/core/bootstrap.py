@@ -384,7 +384,9 @@ def command_test() -> int:
     lint_code = lint()
     workers = os.environ.get("PYTEST_WORKERS", "2")
     parallel = ["-n", workers, "--dist", "loadfile"] if workers not in {"0", "1"} else []
-    code = in_venv("-m", "pytest", *parallel, *os.environ.get("PYTEST_ARGS", "").split(), check=False)
+    # Two processes of tests share the cores: a thread of one that waits must not spin where the other could work.
+    calm = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
+    code = in_venv("-m", "pytest", *parallel, *os.environ.get("PYTEST_ARGS", "").split(), env=calm, check=False)
     return code or lint_code
 
 
