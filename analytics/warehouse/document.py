@@ -77,7 +77,8 @@ def _text_for_number(value: Any) -> Any:
 
 def _clamp(low: float, high: float) -> AfterValidator:
     # Ratios of rounded milliseconds may leave their range by a rounding error; more than that is a mistake.
-    return AfterValidator(lambda value: min(max(value, low), high))
+    # Adding 0.0 takes the sign off a zero: the database does not keep it, and it would make two digests of one call.
+    return AfterValidator(lambda value: min(max(value, low), high) + 0.0)
 
 
 Str = Annotated[str, AfterValidator(_no_nul)]

@@ -27,7 +27,7 @@ def fits(page: Any, name: str) -> None:
     """The page must not be wider than the screen at either width."""
     for width in (1440, 390):
         page.set_viewport_size({"width": width, "height": 900})
-        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        wide = page.locator("body").evaluate("body => body.parentNode.scrollWidth - body.parentNode.clientWidth")
         if LOOK:
             Path(LOOK).mkdir(parents=True, exist_ok=True)
             page.screenshot(path=f"{LOOK}/{name}-{width}.png", full_page=True)

@@ -59,7 +59,7 @@ def fits(page: Any, path: str, name: str) -> None:
         page.set_viewport_size({"width": width, "height": 900})
         page.goto(path)
         page.wait_for_load_state("load")
-        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        wide = page.locator("body").evaluate("body => body.parentNode.scrollWidth - body.parentNode.clientWidth")
         if LOOK:
             Path(LOOK).mkdir(parents=True, exist_ok=True)
             page.screenshot(path=f"{LOOK}/{name}-{width}.png", full_page=True)

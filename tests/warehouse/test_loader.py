@@ -268,3 +268,8 @@ def test_an_error_never_repeats_what_was_in_the_document(engine: Engine) -> None
 def test_ratios_may_miss_their_range_by_a_rounding_error(engine: Engine) -> None:
     loader.load_call(engine, document(insight=insight(metrics={"silence_ratio": 1.0000000002, "silence_ms": 5})))
     assert only_row(engine, fact_call)["silence_ratio"] == 1.0
+
+
+def test_a_zero_with_a_sign_is_the_zero_that_the_database_keeps(engine: Engine) -> None:
+    loader.load_call(engine, document(turns=[turn(0, sentiment=-0.0)]))
+    assert not loader.load_call(engine, document(turns=[turn(0, sentiment=0.0)]))

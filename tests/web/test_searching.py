@@ -33,7 +33,7 @@ def call(cast: Any) -> Call:
         ("kettle refund", True),
         ("refunds", True),
         ('"bought from you"', True),
-        ('"you bought from"', False),
+        ('"refund want"', False),
         ("broke near/5 refund", True),
         ("refund near/5 broke", True),
         ("refund NEAR/2 broke", False),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from random import Random
@@ -24,6 +24,9 @@ def moments(
     surges = set(rng.sample(range(days), min(SURGES, days)))
     weights = [_weight(day, number / days, rng) * (SURGE_FACTOR if number in surges else 1.0)
                for number, day in enumerate(dates)]  # fmt: skip
+    # Of today only the hours that have passed: a call from the future, or from the dead of night, gives it away.
+    so_far = _hours_until(now.astimezone(zone).time())
+    weights[-1] *= sum(so_far) / sum(HOUR)
     total = sum(weights)
     edges, run = [0], 0.0
     for weight in weights:
@@ -31,11 +34,10 @@ def moments(
         edges.append(round(count * run / total))
     for number, (first, last) in enumerate(pairwise(edges)):
         midnight = datetime.combine(dates[number], time.min)
-        for second in sorted(_second(rng) for _ in range(last - first)):
+        hours = so_far if number == days - 1 else HOUR
+        for second in sorted(_second(rng, hours) for _ in range(last - first)):
             moment = (midnight + timedelta(seconds=second)).replace(tzinfo=zone)
-            if moment > now:
-                moment = now - timedelta(seconds=60 + rng.random() * 10_000)
-            yield moment, number / days, number in surges
+            yield min(moment, now), number / days, number in surges
 
 
 def _weight(day: date, place: float, rng: Random) -> float:
@@ -43,6 +45,12 @@ def _weight(day: date, place: float, rng: Random) -> float:
     return WEEKDAY[day.weekday()] * season * (1 + 0.2 * place) * max(0.5, rng.gauss(1.0, 0.07))
 
 
-def _second(rng: Random) -> float:
-    hour = rng.choices(range(24), HOUR)[0]
+def _second(rng: Random, hours: Sequence[float]) -> float:
+    hour = rng.choices(range(len(hours)), hours)[0]
     return hour * 3600 + rng.random() * 3600
+
+
+def _hours_until(moment: time) -> list[float]:
+    """Return the weights of the hours that begin before this time of day, the last one in proportion."""
+    part = (moment.minute * 60 + moment.second) / 3600
+    return [*HOUR[: moment.hour], HOUR[moment.hour] * part]
