@@ -55,6 +55,8 @@ class User(AbstractUser):
     )
     #: The clock of dashboards and times on pages; empty: the site's.
     time_zone = models.CharField(max_length=64, blank=True)
+    #: The language of pages and mails; empty: what the browser says, and the site's in mails.
+    language = models.CharField(max_length=12, blank=True)
     objects: ClassVar[UserManager[User]] = UserManager()  # type: ignore[misc,assignment]
 
     def __str__(self) -> str:

@@ -297,6 +297,11 @@ def copy_vendor_files(packages: Path, target: Path) -> None:
     staging.rename(target)
 
 
+def compile_catalogues() -> None:
+    """The words of other languages are in the form that the site reads."""
+    run(PYTHON, "-m", "callcenter.core.catalogues", quiet=True)
+
+
 def install_browser() -> None:
     """Chromium is there for the browser tests, or a line says why they will be skipped."""
     if shutil.which("chromium") or shutil.which("chromium-browser") or os.environ.get("CHROMIUM"):
@@ -339,6 +344,9 @@ def setup(*, models: tuple[str, ...] = ("demo",), browser: bool = False) -> None
     lock = [ROOT / "package.json", ROOT / "package-lock.json"]
     vendor_mark = fingerprint(lock, repr(VENDOR_FILES))
     step("front-end", vendor_mark, VENDOR / "manifest.json", install_front_end, "installing front-end packages")
+    words = sorted((ROOT / "locale").rglob("*.po"))
+    proof = ROOT / "locale" / "site" / "zh_Hans" / "LC_MESSAGES" / "django.mo"
+    step("catalogues", fingerprint(words), proof, compile_catalogues, "compiling the catalogues of other languages")
     pull_models(*models)
     if browser:
         install_browser()
