@@ -25,7 +25,7 @@ def sources(folders: Iterable[Path] = FOLDERS) -> list[Path]:
 
 
 def compile_stale(folders: Iterable[Path] = FOLDERS) -> list[Path]:
-    """Compile each catalogue that is newer than its compiled form; return those. A wrong catalogue raises ValueError."""
+    """Compile each catalogue that is newer than its compiled form; return those. Raises ValueError for a wrong one."""
     made = []
     for source in sources(folders):
         target = source.with_suffix(".mo")

@@ -103,6 +103,8 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "callcenter.core.context.site",
             ],
+            # Nearly every template has words, so none needs to load the tags that translate them.
+            "builtins": ["django.templatetags.i18n"],
         },
     },
 ]

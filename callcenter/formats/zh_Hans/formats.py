@@ -1,4 +1,4 @@
-"""Figures in Chinese pages are grouped by thousands, as in every call-centre report; Django's own table leaves them bare."""
+"""Figures in Chinese pages are grouped by thousands, as in any report; Django's table leaves them bare."""
 
 from __future__ import annotations
 
