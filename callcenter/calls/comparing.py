@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from analytics.redaction import Level, redact_document
 from callcenter.calls.models import Call, Transcript
 from callcenter.core.errors import CallcenterError
@@ -88,7 +90,7 @@ def words_of(call: Call, key: str, level: Level) -> list[Said]:
         return [Said(str(w[0]), int(w[1]), turn.party) for turn in turns for w in turn.words if w[0]]
     transcript = next((t for t in call.transcripts.all() if str(t.pk) == key), None)
     if transcript is None:
-        raise CallcenterError("That version is not there.", code="no_version")
+        raise CallcenterError(_("That version is not there."), code="no_version")
     return _heard(call, transcript, level)
 
 

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from callcenter.pipeline import broker
@@ -56,13 +57,13 @@ def _problem(request: HttpRequest, status: int, title: str, text: str) -> HttpRe
 
 def not_allowed(request: HttpRequest, exception: Any = None) -> HttpResponse:
     """403: signed in, but the role does not include this."""
-    text = "Your role does not include this page. If it should, ask an administrator."
+    text = _("Your role does not include this page. If it should, ask an administrator.")
     return _problem(request, 403, "Not for your role", text)
 
 
 def not_found(request: HttpRequest, exception: Any = None) -> HttpResponse:
     """404: not there, or not visible to this user; deliberately the same answer."""
-    text = "It may have been removed, or it belongs to a team whose calls you do not see."
+    text = _("It may have been removed, or it belongs to a team whose calls you do not see.")
     return _problem(request, 404, "Nothing is here", text)
 
 

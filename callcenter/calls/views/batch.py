@@ -11,6 +11,7 @@ from django.db.models import Count, Prefetch, Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from callcenter.accounts.decorators import BATCH_READERS, SUPERVISORS, person, roles_required
@@ -68,7 +69,7 @@ def batch_new(request: HttpRequest) -> HttpResponse:
     manifest = request.FILES.get("manifest")
     valid = form.is_valid()
     if valid and not wants_json and not files:
-        form.add_error("files", "Choose at least one recording or a zip archive.")
+        form.add_error("files", _("Choose at least one recording or a zip archive."))
         valid = False
     if not valid:
         if wants_json:
