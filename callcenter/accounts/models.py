@@ -50,7 +50,7 @@ class User(AbstractUser):
     display_name = models.CharField(max_length=150, blank=True)
     #: Whether a supervisor or compliance officer may see alerts on self-harm and threats; administrators always may.
     restricted_alerts = models.BooleanField(
-        "may see self-harm alerts",
+        _("may see self-harm alerts"),
         default=False,
         help_text=_("Counts for supervisors and compliance officers; administrators always may."),
     )

@@ -13,6 +13,7 @@ from django.http import QueryDict
 from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from analytics.warehouse.measures import NEGATIVE_AT_MOST, POSITIVE_AT_LEAST
 from callcenter.accounts.models import User
@@ -20,9 +21,13 @@ from callcenter.calls.models import Call, CallQuerySet, Turn
 from callcenter.insights.models import Alert, Category
 from callcenter.pipeline.models import Run
 
-PARTIES = {"customer": "The customer", "agent": "The agent"}
+PARTIES = {"customer": gettext_lazy("The customer"), "agent": gettext_lazy("The agent")}
 MOODS = ("negative", "neutral", "positive")
-STATES = {"ready": "Understood", "processing": "In progress", "failed": "Failed"}
+STATES = {
+    "ready": gettext_lazy("Understood"),
+    "processing": gettext_lazy("In progress"),
+    "failed": gettext_lazy("Failed"),
+}
 PERIODS = {"today": 1, "7": 7, "30": 30, "90": 90, "365": 365}
 MAX_QUERY = 300
 

@@ -7,7 +7,7 @@ import uuid
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from callcenter.accounts.decorators import OPERATORS, READERS, person, roles_required
@@ -74,7 +74,7 @@ def _retry(request: HttpRequest, runs: list[Run]) -> None:
     if taken:
         messages.success(
             request,
-            _("One run is in line again.") if taken == 1 else _("%(taken)s runs are in line again.") % {"taken": taken},
+            ngettext("One run is in line again.", "%(taken)s runs are in line again.", taken) % {"taken": taken},
         )
     if problem:
         messages.error(request, problem)

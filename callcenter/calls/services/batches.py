@@ -12,7 +12,8 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Max
-from django.utils import timezone
+from django.utils import dateformat, timezone
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as N_
 
 from callcenter.accounts.models import Team, User
@@ -51,7 +52,7 @@ def open_batch(
     batch = Batch.objects.create(
         created_by=by,
         team=team,
-        name=name or f"Upload of {timezone.localtime():%d %b %Y, %H:%M}",
+        name=name or _("Upload of %(when)s") % {"when": dateformat.format(timezone.localtime(), _("d M Y, H:i"))},
         source=source,
         defaults=defaults or {},
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop as N_
 
 from callcenter.accounts.models import Team, User
@@ -16,19 +17,19 @@ from callcenter.calls.models import Call, Queue
 from callcenter.core.errors import Refused
 
 #: Column name -> what it holds. The names that a manifest may use.
-COLUMNS: dict[str, str] = {
-    "filename": "the file this row is about (also: audio)",
-    "team": "name or slug of the team",
-    "agent": "user name of the agent",
-    "queue": "name of the queue",
-    "direction": "inbound, outbound or unknown",
-    "started_at": "ISO 8601 date and time; without a zone the server's zone is meant",
-    "customer_ref": "your reference of the customer",
-    "external_id": "your identifier of the call; unique in a team",
-    "language": "language code such as en",
-    "num_speakers": "how many people speak, for mono calls (1 to 8; empty: find out)",
-    "agent_channel": "channel of the agent where each party has a channel (0 or 1)",
-    "training_consent": "yes or no: whether models may learn from the call (empty: as its team has it)",
+COLUMNS: dict[str, Any] = {
+    "filename": _("the file this row is about (also: audio)"),
+    "team": _("name or slug of the team"),
+    "agent": _("user name of the agent"),
+    "queue": _("name of the queue"),
+    "direction": _("inbound, outbound or unknown"),
+    "started_at": _("ISO 8601 date and time; without a zone the server's zone is meant"),
+    "customer_ref": _("your reference of the customer"),
+    "external_id": _("your identifier of the call; unique in a team"),
+    "language": _("language code such as en"),
+    "num_speakers": _("how many people speak, for mono calls (1 to 8; empty: find out)"),
+    "agent_channel": _("channel of the agent where each party has a channel (0 or 1)"),
+    "training_consent": _("yes or no: whether models may learn from the call (empty: as its team has it)"),
 }
 ALIASES = {"audio": "filename", "file": "filename", "path": "filename"}
 MAX_TEXT = 120

@@ -40,7 +40,7 @@ def call_list(request: HttpRequest) -> HttpResponse:
     context = {
         "query": query,
         "sort": sort,
-        "sorts": [(name, label) for name, (label, _) in selectors.SORTS.items()],
+        "sorts": [(name, label) for name, (label, _keys) in selectors.SORTS.items()],
         "found": found,
         "page": found.page,
         "choices": selectors.choices(user),
