@@ -39,16 +39,9 @@ NAMES = frozenset(
 )
 #: Elements whose text is for machines or is quoted from them.
 SILENT = {"script", "style", "code", "kbd", "pre"}
-SPOKEN_ATTRIBUTES = {
-    "title",
-    "placeholder",
-    "aria-label",
-    "aria-description",
-    "alt",
-    "data-confirm",
-    "hx-confirm",
-    "label",
-}
+SPOKEN_ATTRIBUTES = {"title", "placeholder", "aria-label", "aria-description", "alt", "label", "data-confirm"}
+#: Values of attributes that some templates choose as a default or hand to their base: nobody reads them.
+KEYS = frozenset(("submit", "text", "post", "inbox", "info", "account-pages"))
 #: Letters of a date format that are written as words, which other languages put elsewhere.
 WORDY_DATE = re.compile(r"[DlMNFbP]")
 HOLE = "\0"
