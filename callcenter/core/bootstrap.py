@@ -1,6 +1,6 @@
 """From a bare checkout to a running site, with one command and nothing but the standard library.
 
-`python3 callcenter/core/bootstrap.py setup|demo|test|lint|bench|up|down|screenshots|lock|clean`; the Makefile
+`python3 callcenter/core/bootstrap.py setup|demo|test|lint|bench|up|down|screenshots|messages|lock|clean`; the Makefile
 calls it. Every step of the set-up leaves a stamp with the fingerprint of what it was made from,
 so that a second run takes about a second and an interrupted one goes on where it stopped.
 """
@@ -451,6 +451,9 @@ def main(arguments: list[str]) -> int:
         if command == "screenshots":
             setup(browser=True)
             return in_venv("manage.py", "screenshots", check=False)
+        if command == "messages":
+            setup(models=())
+            return in_venv("manage.py", "messages", env={"EMBEDDED_SERVICES": "false"}, check=False)
         if command in {"lock", "clean"}:
             return {"lock": command_lock, "clean": command_clean}[command]()
     except SetupError as error:

@@ -45,6 +45,8 @@ KEYS = frozenset(("submit", "text", "post", "inbox", "info", "account-pages"))
 #: Letters of a date format that are written as words, which other languages put elsewhere.
 WORDY_DATE = re.compile(r"[DlMNFbP]")
 HOLE = "\0"
+#: What a translation must keep: places that are filled in, and tags.
+PLACE = re.compile(r"%\(\w+\)[sd]|%[sd%]|\{\w+(?::[^{}]*)?\}|</?[a-z]+")
 
 
 @dataclass
@@ -280,6 +282,3 @@ def untranslated(folder: str, domain: str, language: str) -> list[str]:
         if not all(texts) or any(set(PLACE.findall(text)) != places for text in texts):
             found.append(f"{one}  ({', '.join(sorted({path for path, _ in message.locations}))})")
     return found
-
-
-PLACE = re.compile(r"%\(\w+\)[sd]|%[sd%]|</?[a-z]+")
