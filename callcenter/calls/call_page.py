@@ -7,6 +7,7 @@ from typing import Any
 
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from analytics.redaction import KINDS
 from callcenter.accounts.decorators import OPERATORS, SUPERVISORS
@@ -157,7 +158,12 @@ def _privacy(call: Call, user: User) -> dict[str, Any]:
     }
 
 
-DOWNLOADS = ((_("Text"), ".txt"), (_("Subtitles (SRT)"), ".srt"), (_("Subtitles (WebVTT)"), ".vtt"), ("JSON", ""))
+DOWNLOADS = (
+    (pgettext_lazy("file", "Text"), ".txt"),
+    (_("Subtitles (SRT)"), ".srt"),
+    (_("Subtitles (WebVTT)"), ".vtt"),
+    ("JSON", ""),
+)
 
 
 def _turns(
