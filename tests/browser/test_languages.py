@@ -17,18 +17,6 @@ PAGES = (
     *("/", "/?period=all", "/agents/", "/queues/", "/calls/", "/calls/?q=zebra"),
     *("/batches/", "/batches/new", "/operations/", "/account/", "/exports/?new=1"),
 )
-    "/",
-    "/?period=all",
-    "/agents/",
-    "/queues/",
-    "/calls/",
-    "/calls/?q=zebra",
-    "/batches/",
-    "/batches/new",
-    "/operations/",
-    "/account/",
-    "/exports/?new=1",
-)
 TEXTS = """() => {
   const found = [];
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
