@@ -32,6 +32,8 @@ COPY callcenter callcenter
 COPY asr_worker asr_worker
 COPY analytics analytics
 COPY templates templates
+COPY locale locale
+RUN python -m callcenter.core.catalogues
 
 # Understanding needs sentence embeddings, so every worker image carries the worker extra; the site does not.
 FROM base AS web

@@ -7,7 +7,7 @@ export DATA ?= ../shared/data
 export DETACH ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench up down screenshots lock clean
+.PHONY: help setup demo test lint bench up down screenshots messages lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z%-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ down: ## Stop what `make up DETACH=1` started
 
 screenshots: ## Pictures of every page at two widths, into screenshots/
 	@$(BOOTSTRAP) screenshots
+
+messages: ## Collect the words of pages into the catalogues under locale/
+	@$(BOOTSTRAP) messages
 
 lock: ## Renew constraints/*.txt from pyproject.toml
 	@$(BOOTSTRAP) lock

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from django import forms
+from django.utils.translation import gettext_lazy as _
 
-LIFETIMES = (("30", "30 days"), ("90", "90 days"), ("365", "1 year"), ("0", "No end"))
+LIFETIMES = (("30", _("30 days")), ("90", _("90 days")), ("365", _("1 year")), ("0", _("No end")))
 
 
 class TokenForm(forms.Form):
@@ -12,12 +13,12 @@ class TokenForm(forms.Form):
 
     name = forms.CharField(
         max_length=120,
-        label="What is it for?",
-        widget=forms.TextInput(attrs={"class": "form-control", "placeholder": "Telephone system, nightly export …"}),
+        label=_("What is it for?"),
+        widget=forms.TextInput(attrs={"class": "form-control", "placeholder": _("Telephone system, nightly export …")}),
     )
     days = forms.ChoiceField(
         choices=LIFETIMES,
         initial="90",
-        label="Lives for",
+        label=_("Lives for"),
         widget=forms.Select(attrs={"class": "form-select"}),
     )

@@ -10,23 +10,24 @@ from typing import ClassVar
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 
 class Role(models.TextChoices):
-    AGENT = "agent", "Agent"
-    SUPERVISOR = "supervisor", "Supervisor"
-    OPERATOR = "operator", "Model operator"
-    COMPLIANCE = "compliance", "Compliance officer"
-    ADMIN = "admin", "Administrator"
+    AGENT = "agent", _("Agent")
+    SUPERVISOR = "supervisor", _("Supervisor")
+    OPERATOR = "operator", _("Model operator")
+    COMPLIANCE = "compliance", _("Compliance officer")
+    ADMIN = "admin", _("Administrator")
 
 
 class Team(models.Model):
     """A group of agents; the unit of access."""
 
     class Approval(models.TextChoices):
-        OFF = "off", "Off"
-        SAMPLED = "sampled", "Sampled"
-        ALL = "all", "All"
+        OFF = "off", _("Off")
+        SAMPLED = "sampled", _("Sampled")
+        ALL = "all", _("All")
 
     name = models.CharField(max_length=120, unique=True)
     slug = models.SlugField(max_length=120, unique=True)
@@ -49,12 +50,14 @@ class User(AbstractUser):
     display_name = models.CharField(max_length=150, blank=True)
     #: Whether a supervisor or compliance officer may see alerts on self-harm and threats; administrators always may.
     restricted_alerts = models.BooleanField(
-        "may see self-harm alerts",
+        _("may see self-harm alerts"),
         default=False,
-        help_text="Counts for supervisors and compliance officers; administrators always may.",
+        help_text=_("Counts for supervisors and compliance officers; administrators always may."),
     )
     #: The clock of dashboards and times on pages; empty: the site's.
     time_zone = models.CharField(max_length=64, blank=True)
+    #: The language of pages and mails; empty: what the browser says, and the site's in mails.
+    language = models.CharField(max_length=12, blank=True)
     objects: ClassVar[UserManager[User]] = UserManager()  # type: ignore[misc,assignment]
 
     def __str__(self) -> str:

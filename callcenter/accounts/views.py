@@ -10,6 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
@@ -64,5 +65,5 @@ def token_revoke(request: HttpRequest, token_id: int) -> HttpResponse:
         token.revoked_at = timezone.now()
         token.save(update_fields=["revoked_at"])
         audit.record("token.revoke", token, request=request)
-        messages.success(request, f"The token “{token.name}” no longer works.")
+        messages.success(request, _("The token “%(name)s” no longer works.") % {"name": token.name})
     return redirect("accounts:profile")

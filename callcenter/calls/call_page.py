@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from analytics.redaction import KINDS
 from callcenter.accounts.decorators import OPERATORS, SUPERVISORS
@@ -28,22 +30,22 @@ from callcenter.review.page import panel, shown_turns
 #: A word below this probability is underlined. Low on purpose: marking every doubt makes all marks noise.
 UNSURE_BELOW = 0.5
 SURE_MAPPING = 0.8
-PARTY_NAMES = {"agent": "Agent", "customer": "Customer", "unknown": "Speaker"}
+PARTY_NAMES = {"agent": _("Agent"), "customer": _("Customer"), "unknown": _("Speaker")}
 
-METRICS: tuple[tuple[str, str, str], ...] = (
-    ("Silence", "silence_ms", "duration"),
-    ("Longest silence", "longest_silence_ms", "duration"),
-    ("Talked at once", "overtalk_ms", "duration"),
-    ("On hold", "hold_ms", "duration"),
-    ("Turns", "turns", "number"),
-    ("Words", "words", "number"),
+METRICS: tuple[tuple[Any, str, str], ...] = (
+    (_("Silence"), "silence_ms", "duration"),
+    (_("Longest silence"), "longest_silence_ms", "duration"),
+    (_("Talked at once"), "overtalk_ms", "duration"),
+    (_("On hold"), "hold_ms", "duration"),
+    (_("Turns"), "turns", "number"),
+    (_("Words"), "words", "number"),
 )
-PAIRS: tuple[tuple[str, str, str], ...] = (
-    ("Talk time", "{party}_talk_ms", "duration"),
-    ("Words a minute", "wpm_{party}", "number"),
-    ("Interruptions", "interruptions_{party}", "number"),
-    ("Longest monologue", "longest_monologue_{party}_ms", "duration"),
-    ("Usual time to answer", "response_latency_{party}_ms", "duration"),
+PAIRS: tuple[tuple[Any, str, str], ...] = (
+    (_("Talk time"), "{party}_talk_ms", "duration"),
+    (_("Words a minute"), "wpm_{party}", "number"),
+    (_("Interruptions"), "interruptions_{party}", "number"),
+    (_("Longest monologue"), "longest_monologue_{party}_ms", "duration"),
+    (_("Usual time to answer"), "response_latency_{party}_ms", "duration"),
 )
 
 
@@ -156,7 +158,12 @@ def _privacy(call: Call, user: User) -> dict[str, Any]:
     }
 
 
-DOWNLOADS = (("Text", ".txt"), ("Subtitles (SRT)", ".srt"), ("Subtitles (WebVTT)", ".vtt"), ("JSON", ""))
+DOWNLOADS = (
+    (pgettext_lazy("file", "Text"), ".txt"),
+    (_("Subtitles (SRT)"), ".srt"),
+    (_("Subtitles (WebVTT)"), ".vtt"),
+    ("JSON", ""),
+)
 
 
 def _turns(
@@ -221,7 +228,7 @@ def _told(alerts: list[Alert], party: str, word: list[Any]) -> bool:
 
 
 def _name(party: str, speaker: str) -> str:
-    return PARTY_NAMES[party] if party in ("agent", "customer") else f"Speaker {speaker}".strip()
+    return str(PARTY_NAMES[party]) if party in ("agent", "customer") else f"{PARTY_NAMES['unknown']} {speaker}".strip()
 
 
 def _parties(turns: list[TurnView]) -> list[tuple[str, str]]:

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
+from django.utils import dateformat
+from django.utils.translation import gettext as _
+
 from analytics.redaction import Level, redact_document
 from callcenter.calls.models import Call, Transcript
 from callcenter.core.errors import CallcenterError
@@ -70,9 +73,9 @@ class Comparison:
 
 def versions(call: Call) -> list[Version]:
     """Return what can be compared: the text as it reads now and what each model heard, newest first."""
-    found = [Version(CURRENT, "As it reads now, with corrections")] if call.transcript_id else []
+    found = [Version(CURRENT, _("As it reads now, with corrections"))] if call.transcript_id else []
     for transcript in call.transcripts.order_by("-created_at"):
-        label = f"{transcript.model.rsplit('/', 1)[-1]}, {transcript.created_at:%d %b %Y, %H:%M}"
+        label = f"{transcript.model.rsplit('/', 1)[-1]}, {dateformat.format(transcript.created_at, _('d M Y, H:i'))}"
         found.append(Version(str(transcript.pk), label))
     return found
 
@@ -88,7 +91,7 @@ def words_of(call: Call, key: str, level: Level) -> list[Said]:
         return [Said(str(w[0]), int(w[1]), turn.party) for turn in turns for w in turn.words if w[0]]
     transcript = next((t for t in call.transcripts.all() if str(t.pk) == key), None)
     if transcript is None:
-        raise CallcenterError("That version is not there.", code="no_version")
+        raise CallcenterError(_("That version is not there."), code="no_version")
     return _heard(call, transcript, level)
 
 

@@ -12,6 +12,8 @@ from django.db.models import Exists, OuterRef, Q, Subquery
 from django.http import QueryDict
 from django.utils import timezone
 from django.utils.dateparse import parse_date
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from analytics.warehouse.measures import NEGATIVE_AT_MOST, POSITIVE_AT_LEAST
 from callcenter.accounts.models import User
@@ -19,9 +21,13 @@ from callcenter.calls.models import Call, CallQuerySet, Turn
 from callcenter.insights.models import Alert, Category
 from callcenter.pipeline.models import Run
 
-PARTIES = {"customer": "The customer", "agent": "The agent"}
+PARTIES = {"customer": gettext_lazy("The customer"), "agent": gettext_lazy("The agent")}
 MOODS = ("negative", "neutral", "positive")
-STATES = {"ready": "Understood", "processing": "In progress", "failed": "Failed"}
+STATES = {
+    "ready": gettext_lazy("Understood"),
+    "processing": gettext_lazy("In progress"),
+    "failed": gettext_lazy("Failed"),
+}
 PERIODS = {"today": 1, "7": 7, "30": 30, "90": 90, "365": 365}
 MAX_QUERY = 300
 
@@ -64,13 +70,13 @@ class CallQuery:
                 return None
             if text.isdigit() and len(text) < 11 and low <= int(text) <= high:
                 return int(text)
-            problems.append(f"{name} “{text[:20]}” is not known.")
+            problems.append(_("%(name)s “%(text)s” is not known.") % {"name": name, "text": text[:20]})
             return None
 
         def one_of(name: str, known: Any) -> str:
             text = params.get(name, "").strip()
             if text and text not in known:
-                problems.append(f"{name} “{text[:20]}” is not known.")
+                problems.append(_("%(name)s “%(text)s” is not known.") % {"name": name, "text": text[:20]})
                 return ""
             return text
 
@@ -82,14 +88,14 @@ class CallQuery:
             end = timezone.localdate()
             start = end - timedelta(days=days - 1)
         if start and end and end < start:
-            problems.append("The period ended before it started; the two days were exchanged.")
+            problems.append(_("The period ended before it started; the two days were exchanged."))
             start, end = end, start
         batch = None
         if params.get("batch"):
             try:
                 batch = uuid.UUID(str(params["batch"]))
             except ValueError:
-                problems.append("That batch is not known.")
+                problems.append(_("That batch is not known."))
         return cls(
             q=params.get("q", "").replace("\x00", "").strip()[:MAX_QUERY],
             said_by=one_of("said_by", PARTIES),
@@ -208,6 +214,6 @@ def _day(params: QueryDict, name: str, problems: list[str]) -> date | None:
     except ValueError:
         day = None
     if day is None or not 1970 <= day.year <= 9000:
-        problems.append(f"“{text[:20]}” is not a date.")
+        problems.append(_("“%(text)s” is not a date.") % {"text": text[:20]})
         return None
     return day

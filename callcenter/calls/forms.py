@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext_lazy as _
 
 from callcenter.accounts.models import Role, Team, User
 from callcenter.calls.models import Call, Queue
@@ -29,28 +30,33 @@ class BatchForm(forms.Form):
     """A new batch: its team, what holds for all its files where the manifest says nothing, and the files."""
 
     team = forms.ModelChoiceField(
-        Team.objects.none(), empty_label="Choose a team", help_text="The calls are filed under this team."
+        Team.objects.none(),
+        label=_("Team"),
+        empty_label=_("Choose a team"),
+        help_text=_("The calls are filed under this team."),
     )
-    name = forms.CharField(max_length=200, required=False, help_text="Empty: the date and time.")
-    queue = forms.ModelChoiceField(Queue.objects.none(), required=False, empty_label="Not known")
+    name = forms.CharField(label=_("Name"), max_length=200, required=False, help_text=_("Empty: the date and time."))
+    queue = forms.ModelChoiceField(Queue.objects.none(), label=_("Queue"), required=False, empty_label=_("Not known"))
     agent = forms.ModelChoiceField(
-        User.objects.none(), required=False, empty_label="Not known", to_field_name="username"
+        User.objects.none(), label=_("Agent"), required=False, empty_label=_("Not known"), to_field_name="username"
     )
-    direction = forms.ChoiceField(choices=Call.Direction.choices, initial=Call.Direction.UNKNOWN, required=False)
+    direction = forms.ChoiceField(
+        label=_("Direction"), choices=Call.Direction.choices, initial=Call.Direction.UNKNOWN, required=False
+    )
     agent_channel = forms.ChoiceField(
-        choices=[("", "First (left)"), ("1", "Second (right)")],
+        choices=[("", _("First (left)")), ("1", _("Second (right)"))],
         required=False,
-        label="Agent's channel",
-        help_text="For recordings with one party on each channel.",
+        label=_("Agent's channel"),
+        help_text=_("For recordings with one party on each channel."),
     )
     backlog = forms.BooleanField(
         required=False,
-        label="These are old recordings",
-        help_text="They are processed while no new calls wait.",
+        label=_("These are old recordings"),
+        help_text=_("They are processed while no new calls wait."),
     )
     # Empty files pass here: they get a row that says so, and the others go on. (Forms keep uploads as `files`, too.)
-    files = MultipleFileField(required=False, allow_empty_file=True)  # type: ignore[assignment]
-    manifest = forms.FileField(required=False, allow_empty_file=True)
+    files = MultipleFileField(label=_("Files"), required=False, allow_empty_file=True)  # type: ignore[assignment]
+    manifest = forms.FileField(label=_("Manifest"), required=False, allow_empty_file=True)
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -10,6 +10,7 @@ from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVector, SearchVectorField
 from django.db import models
 from django.db.models.functions import Upper
+from django.utils.translation import gettext_lazy as _
 
 from callcenter.accounts.models import Role, Team, User
 
@@ -69,9 +70,9 @@ class Call(models.Model):
     """The business record around a recording."""
 
     class Direction(models.TextChoices):
-        INBOUND = "inbound", "Inbound"
-        OUTBOUND = "outbound", "Outbound"
-        UNKNOWN = "unknown", "Unknown"
+        INBOUND = "inbound", _("Inbound")
+        OUTBOUND = "outbound", _("Outbound")
+        UNKNOWN = "unknown", _("Unknown")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     recording = models.ForeignKey(Recording, on_delete=models.PROTECT, related_name="calls")
@@ -259,11 +260,11 @@ class Batch(models.Model):
     """One upload of many recordings with a manifest."""
 
     class Source(models.TextChoices):
-        WEB = "web", "Web upload"
-        COMMAND = "command", "Command"
-        API = "api", "API"
-        FOLDER = "folder", "Watched folder"
-        DEMO = "demo", "Demo"
+        WEB = "web", _("Web upload")
+        COMMAND = "command", _("Command")
+        API = "api", _("API")
+        FOLDER = "folder", _("Watched folder")
+        DEMO = "demo", _("Demo")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=200)
@@ -301,11 +302,11 @@ class BatchRow(models.Model):
     """
 
     class State(models.TextChoices):
-        RECEIVED = "received", "Received"
-        CHECKING = "checking", "Checking"
-        DONE = "done", "Done"
-        DUPLICATE = "duplicate", "Duplicate"
-        REFUSED = "refused", "Refused"
+        RECEIVED = "received", _("Received")
+        CHECKING = "checking", _("Checking")
+        DONE = "done", _("Done")
+        DUPLICATE = "duplicate", _("Duplicate")
+        REFUSED = "refused", _("Refused")
 
     ENDED = (State.DONE, State.DUPLICATE, State.REFUSED)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-NAMES = (("customer", "Customer"), ("agent", "Agent"))
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+NAMES = (("customer", _("Customer")), ("agent", _("Agent")))
 KINDS = {
-    "calm_words_raised_voice": "calm words, raised voice",
-    "hard_words_calm_voice": "hard words, calm voice",
+    "calm_words_raised_voice": _("calm words, raised voice"),
+    "hard_words_calm_voice": _("hard words, calm voice"),
 }
-PARTS = (("energy", "louder"), ("pitch", "higher"), ("rate", "faster"))
+PARTS = (("energy", _("louder")), ("pitch", _("higher")), ("rate", _("faster")))
 #: From here on a part of the voice is named as what is unusual.
 NAMED = 0.7
 
@@ -39,7 +42,7 @@ def _voice(document: dict[str, Any]) -> dict[str, Any] | None:
         "disagreements": [
             {
                 **item,
-                "name": dict(NAMES).get(item["party"], "Speaker"),
+                "name": dict(NAMES).get(item["party"], _("Speaker")),
                 "words": KINDS.get(item["kind"], item["kind"]),
                 "because": _because(item.get("parts", {})) if item["arousal"] > 0 else "",
             }
@@ -50,8 +53,10 @@ def _voice(document: dict[str, Any]) -> dict[str, Any] | None:
 
 def _because(parts: dict[str, float]) -> str:
     """Write which parts of a voice are above its usual: louder, higher and faster."""
-    words = [word for name, word in PARTS if parts.get(name, 0.0) >= NAMED]
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+    words = [str(word) for name, word in PARTS if parts.get(name, 0.0) >= NAMED]
+    if len(words) < 2:
+        return "".join(words)
+    return gettext("%(first)s and %(last)s") % {"first": gettext(", ").join(words[:-1]), "last": words[-1]}
 
 
 def voice_points(document: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from django.db.models import CharField, Count, Exists, F, FloatField, OuterRef, 
 from django.db.models.functions import Coalesce
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from callcenter.accounts.models import Role, Team, User
 from callcenter.calls.filters import CallQuery
@@ -31,12 +33,12 @@ SNIPPETS_PER_CALL = 3
 _MARK, _UNMARK = "\ue000", "\ue001"
 
 _ID = Key("id", True, parse_id)
-SORTS: dict[str, tuple[str, tuple[Key, ...]]] = {
-    "newest": ("Newest first", (Key("started_at", True, parse_time), _ID)),
-    "oldest": ("Oldest first", (Key("started_at", False, parse_time), Key("id", False, parse_id))),
-    "longest": ("Longest first", (Key("sort_length", True, int), _ID)),
-    "negative": ("Most negative first", (Key("sort_sentiment", False, float), _ID)),
-    "unsure": ("Least certain transcript first", (Key("sort_probability", False, float), _ID)),
+SORTS: dict[str, tuple[Any, tuple[Key, ...]]] = {
+    "newest": (_("Newest first"), (Key("started_at", True, parse_time), _ID)),
+    "oldest": (_("Oldest first"), (Key("started_at", False, parse_time), Key("id", False, parse_id))),
+    "longest": (_("Longest first"), (Key("sort_length", True, int), _ID)),
+    "negative": (_("Most negative first"), (Key("sort_sentiment", False, float), _ID)),
+    "unsure": (_("Least certain transcript first"), (Key("sort_probability", False, float), _ID)),
 }
 #: What an order goes by: the name in the cursor and the path to it. Calls without such a value come last.
 _SORTED_BY = {
@@ -256,4 +258,4 @@ WITH RECURSIVE one AS (
 
 def intent_labels() -> dict[str, str]:
     """Return the words for each intent."""
-    return {"unknown": "Unknown", **dict(Intent.objects.values_list("name", "label"))}
+    return {"unknown": gettext("Unknown"), **dict(Intent.objects.values_list("name", "label"))}

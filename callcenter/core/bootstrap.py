@@ -1,6 +1,6 @@
 """From a bare checkout to a running site, with one command and nothing but the standard library.
 
-`python3 callcenter/core/bootstrap.py setup|demo|test|lint|bench|up|down|screenshots|lock|clean`; the Makefile
+`python3 callcenter/core/bootstrap.py setup|demo|test|lint|bench|up|down|screenshots|messages|lock|clean`; the Makefile
 calls it. Every step of the set-up leaves a stamp with the fingerprint of what it was made from,
 so that a second run takes about a second and an interrupted one goes on where it stopped.
 """
@@ -297,6 +297,11 @@ def copy_vendor_files(packages: Path, target: Path) -> None:
     staging.rename(target)
 
 
+def compile_catalogues() -> None:
+    """The words of other languages are in the form that the site reads."""
+    run(PYTHON, "-m", "callcenter.core.catalogues", quiet=True)
+
+
 def install_browser() -> None:
     """Chromium is there for the browser tests, or a line says why they will be skipped."""
     if shutil.which("chromium") or shutil.which("chromium-browser") or os.environ.get("CHROMIUM"):
@@ -339,6 +344,9 @@ def setup(*, models: tuple[str, ...] = ("demo",), browser: bool = False) -> None
     lock = [ROOT / "package.json", ROOT / "package-lock.json"]
     vendor_mark = fingerprint(lock, repr(VENDOR_FILES))
     step("front-end", vendor_mark, VENDOR / "manifest.json", install_front_end, "installing front-end packages")
+    words = sorted((ROOT / "locale").rglob("*.po"))
+    proof = ROOT / "locale" / "site" / "zh_Hans" / "LC_MESSAGES" / "django.mo"
+    step("catalogues", fingerprint(words), proof, compile_catalogues, "compiling the catalogues of other languages")
     pull_models(*models)
     if browser:
         install_browser()
@@ -443,6 +451,9 @@ def main(arguments: list[str]) -> int:
         if command == "screenshots":
             setup(browser=True)
             return in_venv("manage.py", "screenshots", check=False)
+        if command == "messages":
+            setup(models=())
+            return in_venv("manage.py", "messages", env={"EMBEDDED_SERVICES": "false"}, check=False)
         if command in {"lock", "clean"}:
             return {"lock": command_lock, "clean": command_clean}[command]()
     except SetupError as error:

@@ -7,16 +7,25 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
 
 from callcenter.accounts.decorators import BATCH_READERS, EDITORS, OPERATORS, READERS
 from callcenter.accounts.models import Role
+from callcenter.core.languages import script_address
 
-COUNTED = {"review:queue": "corrections to approve", "privacy:masks": "recordings to decide on"}
+COUNTED = {"review:queue": _("corrections to approve"), "privacy:masks": _("recordings to decide on")}
 
 
 def site(request: HttpRequest) -> dict[str, Any]:
     """Return the product's name and, for a signed-in user, the navigation with the open-alert count."""
-    context: dict[str, Any] = {"product_name": "Callcenter", "time_zone": settings.TIME_ZONE}
+    context: dict[str, Any] = {
+        "product_name": "Callcenter",
+        "time_zone": settings.TIME_ZONE,
+        "languages": settings.LANGUAGES,
+        "language": get_language() or settings.LANGUAGE_CODE,
+        "script_words": script_address(),
+    }
     user = getattr(request, "user", None)
     if user is not None and user.is_authenticated and not request.headers.get("HX-Request"):
         from callcenter.insights.selectors import open_alert_count
@@ -33,14 +42,14 @@ def site(request: HttpRequest) -> dict[str, Any]:
 def _navigation(request: HttpRequest, open_alerts: int, waiting: int, masks: int) -> list[dict[str, Any]]:
     """Return only the pages that this user may open, in the order of a working day."""
     entries = (
-        ("dashboards:home", "Dashboard", "layout-dashboard", READERS, 0),
-        ("calls:list", "Calls", "phone", READERS, 0),
-        ("insights:alerts", "Alerts", "alert-triangle", READERS, open_alerts),
-        ("review:queue", "Review", "pencil-check", EDITORS, waiting),
-        ("privacy:masks", "Privacy", "shield-lock", (Role.COMPLIANCE,), masks),
-        ("calls:batches", "Batches", "upload", BATCH_READERS, 0),
-        ("learning:overview", "Learning", "school", OPERATORS, 0),
-        ("pipeline:operations", "Operations", "server-2", OPERATORS, 0),
+        ("dashboards:home", _("Dashboard"), "layout-dashboard", READERS, 0),
+        ("calls:list", _("Calls"), "phone", READERS, 0),
+        ("insights:alerts", _("Alerts"), "alert-triangle", READERS, open_alerts),
+        ("review:queue", _("Review"), "pencil-check", EDITORS, waiting),
+        ("privacy:masks", _("Privacy"), "shield-lock", (Role.COMPLIANCE,), masks),
+        ("calls:batches", _("Batches"), "upload", BATCH_READERS, 0),
+        ("learning:overview", _("Learning"), "school", OPERATORS, 0),
+        ("pipeline:operations", _("Operations"), "server-2", OPERATORS, 0),
     )
     # What raises alerts is reached by the tabs of their page.
     here = "/alerts/" if request.path.startswith(("/rules/", "/intents/", "/notifications/")) else request.path
@@ -50,7 +59,7 @@ def _navigation(request: HttpRequest, open_alerts: int, waiting: int, masks: int
             "label": label,
             "icon": icon,
             "count": count,
-            "counted": COUNTED.get(name, "open alerts"),
+            "counted": COUNTED.get(name, _("open alerts")),
             "active": here == url or (url != "/" and here.startswith(url)),
         }
         for name, label, icon, roles, count in entries

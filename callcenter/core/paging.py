@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from django.db.models import Model, Q, QuerySet
+from django.utils.translation import gettext_noop as N_
 
 from callcenter.core.errors import CallcenterError
 
@@ -61,7 +62,7 @@ def paginate(
     cursor = before if backwards else after
     place = _decode(cursor, keys)
     if strict and cursor and place is None:
-        raise CallcenterError("The cursor is not one of ours.", code="bad_cursor")
+        raise CallcenterError(N_("The cursor is not one of ours."), code="bad_cursor")
     backwards = backwards and place is not None
     ordered = rows.order_by(*[_order(key, backwards) for key in keys])
     if place is not None:

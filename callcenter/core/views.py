@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from callcenter.pipeline import broker
@@ -56,19 +57,21 @@ def _problem(request: HttpRequest, status: int, title: str, text: str) -> HttpRe
 
 def not_allowed(request: HttpRequest, exception: Any = None) -> HttpResponse:
     """403: signed in, but the role does not include this."""
-    text = "Your role does not include this page. If it should, ask an administrator."
-    return _problem(request, 403, "Not for your role", text)
+    text = _("Your role does not include this page. If it should, ask an administrator.")
+    return _problem(request, 403, _("Not for your role"), text)
 
 
 def not_found(request: HttpRequest, exception: Any = None) -> HttpResponse:
     """404: not there, or not visible to this user; deliberately the same answer."""
-    text = "It may have been removed, or it belongs to a team whose calls you do not see."
-    return _problem(request, 404, "Nothing is here", text)
+    text = _("It may have been removed, or it belongs to a team whose calls you do not see.")
+    return _problem(request, 404, _("Nothing is here"), text)
 
 
 def bad_request(request: HttpRequest, exception: Any = None) -> HttpResponse:
     """400: the request could not be understood."""
-    return _problem(request, 400, "That request was not understood", "Go back, load the page again and try once more.")
+    return _problem(
+        request, 400, _("That request was not understood"), _("Go back, load the page again and try once more.")
+    )
 
 
 def broke(request: HttpRequest) -> HttpResponse:
@@ -76,5 +79,5 @@ def broke(request: HttpRequest) -> HttpResponse:
     from django.template.loader import render_to_string
 
     if request.path.startswith("/api/"):
-        return JsonResponse({"code": "server_error", "message": "Something broke on our side."}, status=500)
+        return JsonResponse({"code": "server_error", "message": _("Something broke on our side.")}, status=500)
     return HttpResponse(render_to_string("500.html"), status=500)

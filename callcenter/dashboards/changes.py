@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from callcenter.accounts.decorators import READERS, SUPERVISORS, person, roles_required
@@ -38,12 +39,12 @@ def view_save(request: HttpRequest) -> HttpResponse:
     team = visible_teams(user).filter(pk=int(chosen)).first() if chosen.isdecimal() and len(chosen) < 10 else None
     try:
         if chosen and team is None:
-            raise CallcenterError("A view can be shared with your own teams.", code="foreign_team")
+            raise CallcenterError(_("A view can be shared with your own teams."), code="foreign_team")
         view = services.save_view(owner=user, name=request.POST.get("name", ""), query=query, team=team)
     except CallcenterError as error:
         messages.error(request, error.message)
         return redirect(f"{reverse('dashboards:home')}?{services.clean_query(query)}")
-    messages.success(request, f"The view “{view.name}” is saved.")
+    messages.success(request, _("The view “%(name)s” is saved.") % {"name": view.name})
     return redirect("dashboards:view", view.pk)
 
 
@@ -53,7 +54,7 @@ def view_delete(request: HttpRequest, view_id: int) -> HttpResponse:
     """Delete an own view."""
     view = get_object_or_404(SavedView, pk=view_id, owner=person(request))
     services.delete_view(view=view, by=person(request))
-    messages.success(request, f"The view “{view.name}” is deleted.")
+    messages.success(request, _("The view “%(name)s” is deleted.") % {"name": view.name})
     return redirect("dashboards:home")
 
 
@@ -83,7 +84,7 @@ def note_write(request: HttpRequest, agent_id: int) -> HttpResponse:
     except CallcenterError as error:
         messages.error(request, error.message)
     else:
-        messages.success(request, f"{agent.name} sees the note from now on.")
+        messages.success(request, _("%(name)s sees the note from now on.") % {"name": agent.name})
     return _back(request, reverse("dashboards:agent", args=[agent.pk]))
 
 
@@ -109,7 +110,7 @@ def note_delete(request: HttpRequest, note_id: int) -> HttpResponse:
     except CallcenterError as error:
         messages.error(request, error.message)
     else:
-        messages.success(request, "The note is taken back.")
+        messages.success(request, _("The note is taken back."))
     return _back(request, reverse("dashboards:notes"))
 
 
@@ -122,7 +123,7 @@ def time_zone(request: HttpRequest) -> HttpResponse:
     except CallcenterError as error:
         messages.error(request, error.message)
     else:
-        messages.success(request, "Times are shown on your clock from now on.")
+        messages.success(request, _("Times are shown on your clock from now on."))
     fallback = reverse("dashboards:home" if person(request).role != Role.OPERATOR else "accounts:profile")
     return _back(request, fallback)
 

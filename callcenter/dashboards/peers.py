@@ -44,7 +44,7 @@ class Compared:
     @property
     def words(self) -> str:
         """Say in words what is unlike."""
-        return self.manner.more if (self.z or 0) > 0 else self.manner.less
+        return str(self.manner.more if (self.z or 0) > 0 else self.manner.less)
 
 
 def robust_z(value: float, others: Sequence[float]) -> float | None:

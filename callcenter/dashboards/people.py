@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 from sqlalchemy import Engine
 
 from analytics.warehouse import queries
@@ -20,10 +21,10 @@ from callcenter.dashboards.scope import call_filter, calls_link
 from callcenter.dashboards.selectors import agent_rows, categories, headline, intents, moods, queue_rows, trend
 
 SAMPLES = (
-    ("negative", "Most negative", {"sort": "negative"}),
-    ("positive", "Went well", {"mood": "positive"}),
-    ("longest", "Longest", {"sort": "longest"}),
-    ("unsure", "Least certain transcript", {"sort": "unsure"}),
+    ("negative", _("Most negative"), {"sort": "negative"}),
+    ("positive", _("Went well"), {"mood": "positive"}),
+    ("longest", _("Longest"), {"sort": "longest"}),
+    ("unsure", _("Least certain transcript"), {"sort": "unsure"}),
 )
 SAMPLE_SIZE = 3
 NOTES_SHOWN = 20

@@ -8,7 +8,9 @@ from datetime import timedelta
 from typing import Any
 
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import dateformat, timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from sqlalchemy import Connection, Engine
 
 from analytics.warehouse import CallFilter, queries
@@ -22,7 +24,7 @@ from callcenter.dashboards.scope import bucket_of, call_filter, calls_link
 from callcenter.dashboards.tiles import MEASURES, tiles
 from callcenter.insights.models import Category
 
-WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+WEEKDAYS = (_("Mon"), _("Tue"), _("Wed"), _("Thu"), _("Fri"), _("Sat"), _("Sun"))
 INTENTS_SHOWN = 12
 AGENTS_SHOWN = 12
 INTENT_MEASURES = ("calls", "sentiment_calls", "sentiment_sum", "duration_ms")
@@ -93,8 +95,8 @@ def _point(row: BucketRow, query: CallQuery, bucket: str, here: str) -> dict[str
     }
     if bucket == "hour":
         changes["hour"] = first.hour
-    day = f"{first:%d %b}"
-    label = {"hour": f"{day} {first:%H}:00", "day": day, "week": day, "month": f"{first:%b %Y}"}
+    day = dateformat.format(first, gettext("d M"))
+    label = {"hour": f"{day} {first:%H}:00", "day": day, "week": day, "month": dateformat.format(first, gettext("M Y"))}
     figures = row.figures
     return {
         "label": label[bucket],
@@ -190,7 +192,7 @@ def agent_rows(rows: Sequence[AgentRow], query: CallQuery, *, here: str = "") ->
     return [
         {
             "row": row,
-            "name": row.name or row.username or "No agent",
+            "name": row.name or row.username or gettext("No agent"),
             "url": calls_link(query, back=here, agent=row.agent_id),
             "page": plain.link(reverse("dashboards:agent", args=[row.agent_id])) if row.agent_id else "",
             "outliers": [one for one in compared.get(row.agent_id, []) if one.outlier],

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models.functions import Lower
 from django.http import QueryDict
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from callcenter.accounts.models import Role, Team, User
 from callcenter.calls.filters import CallQuery
@@ -47,14 +48,16 @@ def save_view(*, owner: User, name: str, query: str, team: Team | None = None) -
     """
     name = " ".join(name.split())[:80]
     if not name:
-        raise CallcenterError("Give the view a name.", code="name_missing")
+        raise CallcenterError(_("Give the view a name."), code="name_missing")
     if team is not None and not (owner.sees_all_teams or owner.teams.filter(pk=team.pk).exists()):
-        raise CallcenterError("A view can be shared with your own teams.", code="foreign_team")
+        raise CallcenterError(_("A view can be shared with your own teams."), code="foreign_team")
     with transaction.atomic():
         User.objects.select_for_update().get(pk=owner.pk)
         own = owner.saved_views.annotate(lower=Lower("name")).filter(lower=name.lower()).first()
         if own is None and owner.saved_views.count() >= MAX_VIEWS:
-            raise CallcenterError(f"You have {MAX_VIEWS} views; delete one first.", code="too_many_views")
+            raise CallcenterError(
+                _("You have %(max_views)s views; delete one first.") % {"max_views": MAX_VIEWS}, code="too_many_views"
+            )
         view = own or SavedView(owner=owner)
         view.name, view.query, view.team = name, clean_query(query)[:1000], team
         view.save()
@@ -65,7 +68,7 @@ def save_view(*, owner: User, name: str, query: str, team: Team | None = None) -
 def delete_view(*, view: SavedView, by: User) -> None:
     """Delete an own view, for everybody it was shared with too."""
     if view.owner_id != by.pk:
-        raise CallcenterError("Only its owner can delete a view.", code="not_owner")
+        raise CallcenterError(_("Only its owner can delete a view."), code="not_owner")
     with transaction.atomic():
         audit.record("view.delete", view, user=by)
         view.delete()
@@ -79,13 +82,13 @@ def write_note(*, agent: User, by: User, text: str, call: Call | None = None, at
     """
     text = text.replace("\x00", "").strip()
     if not text:
-        raise CallcenterError("Write what the agent should read.", code="text_missing")
+        raise CallcenterError(_("Write what the agent should read."), code="text_missing")
     if len(text) > 2000:
-        raise CallcenterError("A note has at most 2,000 characters.", code="too_long")
+        raise CallcenterError(_("A note has at most 2,000 characters."), code="too_long")
     if agent.role != Role.AGENT:
-        raise CallcenterError("Coaching notes are for agents.", code="not_an_agent")
+        raise CallcenterError(_("Coaching notes are for agents."), code="not_an_agent")
     if call is not None and call.agent_id != agent.pk:
-        raise CallcenterError("That call is not one of this agent's.", code="foreign_call")
+        raise CallcenterError(_("That call is not one of this agent's."), code="foreign_call")
     with transaction.atomic():
         note = CoachingNote.objects.create(
             agent=agent, author=by, call=call, at_ms=at_ms if call is not None else None, text=text
@@ -97,7 +100,7 @@ def write_note(*, agent: User, by: User, text: str, call: Call | None = None, at
 def delete_note(*, note: CoachingNote, by: User) -> None:
     """Take a note back; only its author and administrators can."""
     if note.author_id != by.pk and not by.has_role(Role.ADMIN):
-        raise CallcenterError("Only its author can take a note back.", code="not_author")
+        raise CallcenterError(_("Only its author can take a note back."), code="not_author")
     with transaction.atomic():
         audit.record("note.delete", note, user=by, agent=note.agent_id)
         note.delete()
@@ -116,6 +119,6 @@ def mark_seen(*, agent: User) -> int:
 def set_time_zone(*, user: User, name: str) -> None:
     """Set the clock of this person's pages; empty means the site's. Raises CallcenterError for an unknown zone."""
     if name and name not in available_timezones():
-        raise CallcenterError("That time zone is not known.", code="unknown_zone")
+        raise CallcenterError(_("That time zone is not known."), code="unknown_zone")
     user.time_zone = name
     user.save(update_fields=["time_zone"])

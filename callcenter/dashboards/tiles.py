@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
 from analytics.warehouse.results import BucketRow, Figures
 from callcenter.calls.filters import CallQuery
 from callcenter.core.templatetags import cc
@@ -19,7 +22,7 @@ class Kind:
     """One headline figure: how it is read, written, hinted at and judged, and where its calls are."""
 
     name: str
-    label: str
+    label: Any
     icon: str
     attribute: str
     write: Callable[[Any], str]
@@ -53,11 +56,11 @@ def _count(value: float | None) -> str:
 
 
 def _calls(count: int) -> str:
-    return f"{count:,} call{'' if count == 1 else 's'}"
+    return ngettext("%(count)s call", "%(count)s calls", count) % {"count": f"{count:,}"}
 
 
 def _points(value: float) -> str:
-    return f"{value * 100:.1f} pts"
+    return _("%(value)s pts") % {"value": f"{value * 100:.1f}"}
 
 
 def _number(value: float | None) -> str:
@@ -65,33 +68,148 @@ def _number(value: float | None) -> str:
 
 
 KINDS: tuple[Kind, ...] = (
-    Kind("calls", "Calls", "phone", "calls", _count, _count, 0, lambda f: "understood", {}, ("calls",)),
-    Kind("handle", "Handle time", "clock", "average_handle_ms", cc.duration, cc.duration, -1,
-         lambda f: f"of it {cc.duration(f.average_hold_ms)} on hold", {"sort": "longest"}, ("calls", "duration_ms")),
-    Kind("sentiment", "Sentiment", "mood-smile", "sentiment", cc.score, lambda v: f"{v:.2f}", 1,
-         lambda f: f"{cc.percent(f.negative_share)} of calls negative", {"sort": "negative"},
-         ("sentiment_calls", "sentiment_sum")),
-    Kind("silence", "Silence", "volume-off", "silence_ratio", cc.percent1, _points, -1,
-         lambda f: "of the time", {}, ("silence_ms", "measured_ms")),
-    Kind("overtalk", "Talking at once", "messages", "overtalk_ratio", cc.percent1, _points, -1,
-         lambda f: f"{f.interruptions_per_call or 0:.1f} interruptions a call", {}, ("overtalk_ms", "measured_ms")),
-    Kind("talk", "Agent's talk share", "microphone", "talk_ratio_agent", cc.percent1, _points, 0,
-         lambda f: f"customers {cc.percent(None if f.talk_ratio_agent is None else 1 - f.talk_ratio_agent)}", {},
-         ("agent_talk_ms", "customer_talk_ms")),
-    Kind("pace", "Words a minute", "gauge", "wpm_agent", _number, _number, 0,
-         lambda f: f"agents; customers {_number(f.wpm_customer)}", {}, ("wpm_agent_calls", "wpm_agent_sum")),
-    Kind("alerts", "Alerts", "flag", "alerts", _count, _count, -1,
-         lambda f: f"{cc.percent(f.alert_rate)} of calls with an open one", {"alerts": "any"}, ("alerts",)),
-    Kind("open", "Open alerts", "alert-triangle", "open_alerts", _count, _count, 0,
-         lambda f: f"in {_calls(f.alerted_calls)}", {"alerts": "open"}, ("open_alerts",)),
-    Kind("positive", "Positive calls", "thumb-up", "positive_share", cc.percent1, _points, 1,
-         lambda f: _calls(f.positive_calls), {"mood": "positive"}, ("positive_calls", "sentiment_calls")),
-    Kind("review", "Review coverage", "pencil-check", "review_coverage", cc.percent1, _points, 1,
-         lambda f: f"{_calls(f.reviewed_calls)} looked at", {"reviewed": "yes"}, ("reviewed_calls", "calls")),
-    Kind("quality", "Transcription quality", "writing", "mean_word_probability", cc.percent1, _points, 1,
-         lambda f: f"{f.doubtful_calls:,} doubtful ({cc.percent(f.doubtful_share)})", {"sort": "unsure"},
-         ("probability_sum", "probability_words")),
-)  # fmt: skip
+    Kind(
+        "calls", gettext_lazy("Calls"), "phone", "calls", _count, _count, 0, lambda f: _("understood"), {}, ("calls",)
+    ),
+    Kind(
+        "handle",
+        gettext_lazy("Handle time"),
+        "clock",
+        "average_handle_ms",
+        cc.duration,
+        cc.duration,
+        -1,
+        lambda f: _("of it %(time)s on hold") % {"time": cc.duration(f.average_hold_ms)},
+        {"sort": "longest"},
+        ("calls", "duration_ms"),
+    ),
+    Kind(
+        "sentiment",
+        gettext_lazy("Sentiment"),
+        "mood-smile",
+        "sentiment",
+        cc.score,
+        lambda v: f"{v:.2f}",
+        1,
+        lambda f: _("%(share)s of calls negative") % {"share": cc.percent(f.negative_share)},
+        {"sort": "negative"},
+        ("sentiment_calls", "sentiment_sum"),
+    ),
+    Kind(
+        "silence",
+        gettext_lazy("Silence"),
+        "volume-off",
+        "silence_ratio",
+        cc.percent1,
+        _points,
+        -1,
+        lambda f: _("of the time"),
+        {},
+        ("silence_ms", "measured_ms"),
+    ),
+    Kind(
+        "overtalk",
+        gettext_lazy("Talking at once"),
+        "messages",
+        "overtalk_ratio",
+        cc.percent1,
+        _points,
+        -1,
+        lambda f: _("%(number)s interruptions a call") % {"number": f"{f.interruptions_per_call or 0:.1f}"},
+        {},
+        ("overtalk_ms", "measured_ms"),
+    ),
+    Kind(
+        "talk",
+        gettext_lazy("Agent's talk share"),
+        "microphone",
+        "talk_ratio_agent",
+        cc.percent1,
+        _points,
+        0,
+        lambda f: (
+            _("customers %(share)s")
+            % {"share": cc.percent(None if f.talk_ratio_agent is None else 1 - f.talk_ratio_agent)}
+        ),
+        {},
+        ("agent_talk_ms", "customer_talk_ms"),
+    ),
+    Kind(
+        "pace",
+        gettext_lazy("Words a minute"),
+        "gauge",
+        "wpm_agent",
+        _number,
+        _number,
+        0,
+        lambda f: _("agents; customers %(number)s") % {"number": _number(f.wpm_customer)},
+        {},
+        ("wpm_agent_calls", "wpm_agent_sum"),
+    ),
+    Kind(
+        "alerts",
+        gettext_lazy("Alerts"),
+        "flag",
+        "alerts",
+        _count,
+        _count,
+        -1,
+        lambda f: _("%(share)s of calls with an open one") % {"share": cc.percent(f.alert_rate)},
+        {"alerts": "any"},
+        ("alerts",),
+    ),
+    Kind(
+        "open",
+        gettext_lazy("Open alerts"),
+        "alert-triangle",
+        "open_alerts",
+        _count,
+        _count,
+        0,
+        lambda f: _("in %(calls)s") % {"calls": _calls(f.alerted_calls)},
+        {"alerts": "open"},
+        ("open_alerts",),
+    ),
+    Kind(
+        "positive",
+        gettext_lazy("Positive calls"),
+        "thumb-up",
+        "positive_share",
+        cc.percent1,
+        _points,
+        1,
+        lambda f: _calls(f.positive_calls),
+        {"mood": "positive"},
+        ("positive_calls", "sentiment_calls"),
+    ),
+    Kind(
+        "review",
+        gettext_lazy("Review coverage"),
+        "pencil-check",
+        "review_coverage",
+        cc.percent1,
+        _points,
+        1,
+        lambda f: _("%(calls)s looked at") % {"calls": _calls(f.reviewed_calls)},
+        {"reviewed": "yes"},
+        ("reviewed_calls", "calls"),
+    ),
+    Kind(
+        "quality",
+        gettext_lazy("Transcription quality"),
+        "writing",
+        "mean_word_probability",
+        cc.percent1,
+        _points,
+        1,
+        lambda f: (
+            _("%(count)s doubtful (%(share)s)")
+            % {"count": f"{f.doubtful_calls:,}", "share": cc.percent(f.doubtful_share)}
+        ),
+        {"sort": "unsure"},
+        ("probability_sum", "probability_words"),
+    ),
+)
 MEASURES = frozenset(measure for kind in KINDS for measure in kind.measures) | {
     "sentiment_agent_calls", "sentiment_agent_sum", "sentiment_customer_calls", "sentiment_customer_sum",
 }  # fmt: skip
@@ -119,7 +237,7 @@ def _tile(
         good = (moved > 0) == (kind.better > 0) if kind.better else None
     return Tile(
         name=kind.name,
-        label=kind.label,
+        label=str(kind.label),
         value=kind.write(value),
         before=kind.write(was) if was is not None else "",
         hint=kind.hint(now),

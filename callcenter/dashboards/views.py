@@ -12,6 +12,8 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -29,7 +31,20 @@ from callcenter.insights.warehouse_doc import engine
 
 log = structlog.get_logger("callcenter.dashboards")
 DEFAULT_DAYS = 30
-PERIODS = (("today", "Today"), ("7", "7 days"), ("30", "30 days"), ("90", "90 days"), ("365", "1 year"), ("all", "All"))
+PERIODS = (
+    ("today", gettext_lazy("Today")),
+    ("7", gettext_lazy("7 days")),
+    ("30", gettext_lazy("30 days")),
+    ("90", gettext_lazy("90 days")),
+    ("365", gettext_lazy("1 year")),
+    ("all", gettext_lazy("All")),
+)
+
+MOOD_CALLS = {
+    "negative": gettext_lazy("Negative calls"),
+    "neutral": gettext_lazy("Neutral calls"),
+    "positive": gettext_lazy("Positive calls"),
+}
 
 
 @require_safe
@@ -152,14 +167,14 @@ def _context(request: HttpRequest) -> dict[str, Any]:
 def _chips(request: HttpRequest, query: CallQuery) -> list[dict[str, str]]:
     """Return the filters that have no field on the page, each with the address without it."""
     day = WEEKDAYS[query.weekday - 1] if query.weekday else ""
-    hour = f"{query.hour}:00 to {query.hour}:59" if query.hour is not None else ""
-    alerts = {"open": "Open alerts", "any": "Any alert"}.get(query.alerts, "")
+    hour = _("%(hour)s:00 to %(hour)s:59") % {"hour": query.hour} if query.hour is not None else ""
+    alerts = {"open": _("Open alerts"), "any": _("Any alert")}.get(query.alerts, "")
     intent = intent_labels().get(query.intent) or cc.spoken(query.intent) if query.intent else ""
     shown = (
         ("intent", intent), ("category", dict(Category.choices).get(query.category, "")), ("alerts", alerts),
-        ("mood", f"{query.mood.capitalize()} calls" if query.mood else ""), ("direction", query.direction.capitalize()),
+        ("mood", MOOD_CALLS.get(query.mood, "")), ("direction", dict(Call.Direction.choices).get(query.direction, "")),
         ("weekday", day), ("hour", hour),
-        ("reviewed", {"yes": "Looked at", "no": "Not looked at"}.get(query.reviewed, "")),
+        ("reviewed", {"yes": _("Looked at"), "no": _("Not looked at")}.get(query.reviewed, "")),
     )  # fmt: skip
     chips = []
     for name, label in shown:
@@ -184,4 +199,4 @@ def _answer(
 
 
 def _unreachable() -> dict[str, str]:
-    return {"title": "No figures right now", "status": "503", "text": "The warehouse cannot be reached."}
+    return {"title": _("No figures right now"), "status": "503", "text": _("The warehouse cannot be reached.")}

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
 
 from analytics.warehouse.results import Figures
 from callcenter.core.templatetags import cc
@@ -14,12 +17,12 @@ class Manner:
     """One comparable figure. `better` as for tiles: +1 more is better, -1 less is better, 0 only different."""
 
     name: str
-    label: str
+    label: Any
     read: Callable[[Figures], float | None]
     write: Callable[[float | None], str]
     better: int
-    more: str
-    less: str
+    more: Any
+    less: Any
 
 
 def _each(part: int, figures: Figures) -> float | None:
@@ -39,18 +42,55 @@ def _whole(value: float | None) -> str:
 
 
 MANNERS: tuple[Manner, ...] = (
-    Manner("handle", "Handle time", lambda f: f.average_handle_ms, cc.duration, 0, "longer calls", "shorter calls"),
-    Manner("customer", "Customers' sentiment", lambda f: f.sentiment_customer, cc.score, 1,
-           "happier customers", "unhappier customers"),
-    Manner("negative", "Negative calls", lambda f: f.negative_share, cc.percent1, -1,
-           "more negative calls", "fewer negative calls"),
-    Manner("talk", "Talk share", lambda f: f.talk_ratio_agent, cc.percent1, 0, "talks more", "talks less"),
-    Manner("pace", "Words a minute", lambda f: f.wpm_agent, _whole, 0, "speaks faster", "speaks slower"),
-    Manner("silence", "Silence", lambda f: f.silence_ratio, cc.percent1, -1, "more silence", "less silence"),
-    Manner("overtalk", "Talking at once", lambda f: f.overtalk_ratio, cc.percent1, -1,
-           "more talking at once", "less talking at once"),
-    Manner("interrupting", "Interruptions a call", lambda f: _each(f.interruptions_agent, f), _one, -1,
-           "interrupts more", "interrupts less"),
-    Manner("alerts", "Alerts a call", lambda f: f.alerts / f.calls if f.calls else None, _two, -1,
-           "more alerts", "fewer alerts"),
-)  # fmt: skip
+    Manner(
+        "handle", _("Handle time"), lambda f: f.average_handle_ms, cc.duration, 0, _("longer calls"), _("shorter calls")
+    ),
+    Manner(
+        "customer",
+        _("Customers' sentiment"),
+        lambda f: f.sentiment_customer,
+        cc.score,
+        1,
+        _("happier customers"),
+        _("unhappier customers"),
+    ),
+    Manner(
+        "negative",
+        _("Negative calls"),
+        lambda f: f.negative_share,
+        cc.percent1,
+        -1,
+        _("more negative calls"),
+        _("fewer negative calls"),
+    ),
+    Manner("talk", _("Talk share"), lambda f: f.talk_ratio_agent, cc.percent1, 0, _("talks more"), _("talks less")),
+    Manner("pace", _("Words a minute"), lambda f: f.wpm_agent, _whole, 0, _("speaks faster"), _("speaks slower")),
+    Manner("silence", _("Silence"), lambda f: f.silence_ratio, cc.percent1, -1, _("more silence"), _("less silence")),
+    Manner(
+        "overtalk",
+        _("Talking at once"),
+        lambda f: f.overtalk_ratio,
+        cc.percent1,
+        -1,
+        _("more talking at once"),
+        _("less talking at once"),
+    ),
+    Manner(
+        "interrupting",
+        _("Interruptions a call"),
+        lambda f: _each(f.interruptions_agent, f),
+        _one,
+        -1,
+        _("interrupts more"),
+        _("interrupts less"),
+    ),
+    Manner(
+        "alerts",
+        _("Alerts a call"),
+        lambda f: f.alerts / f.calls if f.calls else None,
+        _two,
+        -1,
+        _("more alerts"),
+        _("fewer alerts"),
+    ),
+)

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from callcenter.accounts.models import User
 from callcenter.calls.models import Call, Transcript
@@ -34,12 +35,12 @@ class Run(models.Model):
     """One pass. `step` moves speech -> nlu -> warehouse -> done; `state` says whether somebody works on it."""
 
     class State(models.TextChoices):
-        QUEUED = "queued", "Queued"
-        SPEECH = "speech", "Transcribing"
-        NLU_QUEUED = "nlu_queued", "Waiting for understanding"
-        NLU = "nlu", "Understanding"
-        DONE = "done", "Done"
-        FAILED = "failed", "Failed"
+        QUEUED = "queued", _("Queued")
+        SPEECH = "speech", _("Transcribing")
+        NLU_QUEUED = "nlu_queued", _("Waiting for understanding")
+        NLU = "nlu", _("Understanding")
+        DONE = "done", _("Done")
+        FAILED = "failed", _("Failed")
 
     WAITING = (State.QUEUED, State.NLU_QUEUED)
     WORKING = (State.SPEECH, State.NLU)

@@ -14,6 +14,7 @@ from django.core.cache import cache
 from django.db.models import Avg, Count, Exists, F, Max, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import TruncHour
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from callcenter.accounts.models import User
 from callcenter.pipeline import broker
@@ -21,11 +22,11 @@ from callcenter.pipeline.models import Run
 
 log = structlog.get_logger("callcenter.operations")
 QUEUES = {
-    "ingest": "Checking uploads",
-    "speech": "Transcribing",
-    "nlu": "Understanding",
-    "learning": "Training",
-    "default": "Orchestration",
+    "ingest": _("Checking uploads"),
+    "speech": _("Transcribing"),
+    "nlu": _("Understanding"),
+    "learning": _("Training"),
+    "default": _("Orchestration"),
 }
 INSPECT_SECONDS = 1.0
 WORKERS_CACHED_SECONDS = 10
@@ -107,7 +108,7 @@ def throughput(user: User) -> dict[str, Any]:
     hours = [now - timedelta(hours=back) for back in range(23, -1, -1)]
     seconds = list(done.values_list("seconds", "call__recording__duration_ms")[:500])
     spent: dict[str, float] = {}
-    for stages, _ in seconds:
+    for stages, _length in seconds:
         for stage, value in (stages or {}).items():
             if isinstance(value, int | float):
                 spent[stage] = spent.get(stage, 0.0) + value

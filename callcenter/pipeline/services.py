@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import IntegrityError, models, transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext_noop as N_
 
 from asr_worker.types import PipelineSpec
 from callcenter.accounts.models import User
@@ -43,7 +44,7 @@ def start_run(*, call: Call, spec: PipelineSpec | None = None, by: User | None =
         with transaction.atomic():
             run = Run.objects.create(call=call, spec=(spec or spec_for(call)).to_json(), held=held)
     except IntegrityError as error:
-        raise CallcenterError("This call is being processed already.", code="busy") from error
+        raise CallcenterError(N_("This call is being processed already."), code="busy") from error
     if held:
         enqueue("pipeline.release", queue="default")
     else:
@@ -94,9 +95,9 @@ def retry(*, run: Run, by: User | None) -> Run:
                 error_permanent=False,
             )
     except IntegrityError as error:
-        raise CallcenterError("This call is being processed by another run already.", code="busy") from error
+        raise CallcenterError(N_("This call is being processed by another run already."), code="busy") from error
     if changed != 1:
-        raise CallcenterError("Only a failed run can be retried.", code="not_failed")
+        raise CallcenterError(N_("Only a failed run can be retried."), code="not_failed")
     run.refresh_from_db()
     audit.record("run.retry", run, user=by)
     task, queue = ("pipeline.understand", "nlu") if heard else ("pipeline.advance", "default")
@@ -153,7 +154,9 @@ def speech_finished(
     except (OSError, ValueError, KeyError, TypeError) as error:
         # The artefact is not where this side looks, or not what it should be: say so, instead of waiting in silence.
         log.error("transcript_not_stored", run=run_id, attempt=attempt, error=type(error).__name__)
-        message = f"The transcript that the speech worker wrote could not be read ({type(error).__name__})."
+        message = N_("The transcript that the speech worker wrote could not be read (%(error)s).") % {
+            "error": type(error).__name__
+        }
         speech_failed(run_id=run_id, attempt=attempt, code="transcript_unreadable", message=message, permanent=False)
         return False
 
@@ -221,7 +224,7 @@ def understand(run_id: str) -> bool:
         return True
     except Exception as error:  # whatever understanding trips over, the run must say so and go on
         log.exception("understand_failed", run=run_id, error=type(error).__name__)
-        message = f"Understanding this call failed ({type(error).__name__})."
+        message = N_("Understanding this call failed (%(error)s).") % {"error": type(error).__name__}
         fail(run, code="nlu_error", message=message, permanent=False, back_to=State.NLU_QUEUED)
         return True
     ended = timezone.now()
@@ -302,7 +305,7 @@ def _sweep_one(run: Run, backlog: dict[str, int]) -> str:
         return "extended"
     step = "transcribing" if run.state == State.SPEECH else "understanding"
     back_to = State.QUEUED if run.state == State.SPEECH else State.NLU_QUEUED
-    message = f"The worker that was {step} this call went silent."
+    message = N_("The worker that was %(step)s this call went silent.") % {"step": step}
     fail(run, code="worker_lost", message=message, permanent=False, back_to=back_to)
     return "failed"
 

@@ -7,6 +7,7 @@ import uuid
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from callcenter.accounts.decorators import OPERATORS, READERS, person, roles_required
@@ -71,7 +72,10 @@ def _retry(request: HttpRequest, runs: list[Run]) -> None:
         except CallcenterError as error:
             problem = error.message
     if taken:
-        messages.success(request, "One run is in line again." if taken == 1 else f"{taken} runs are in line again.")
+        messages.success(
+            request,
+            ngettext("One run is in line again.", "%(taken)s runs are in line again.", taken) % {"taken": taken},
+        )
     if problem:
         messages.error(request, problem)
 

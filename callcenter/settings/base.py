@@ -8,6 +8,7 @@ from typing import Any
 
 import dj_database_url
 
+from callcenter.core import catalogues
 from callcenter.settings import env as env_module
 from callcenter.settings.env import ROOT, comma_list
 
@@ -78,6 +79,8 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    # After the one that knows who reads: a stored language comes before cookie and browser.
+    "callcenter.core.languages.OwnLanguage",
     "callcenter.dashboards.middleware.OwnTimeZone",
     "allauth.account.middleware.AccountMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -100,6 +103,8 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "callcenter.core.context.site",
             ],
+            # Nearly every template has words, so none needs to load the tags that translate them.
+            "builtins": ["django.templatetags.i18n"],
         },
     },
 ]
@@ -123,6 +128,11 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 
 LANGUAGE_CODE = "en-gb"
+LANGUAGES = [("en-gb", "English"), ("zh-hans", "简体中文")]
+LOCALE_PATHS = list(catalogues.FOLDERS)
+catalogues.compile_stale()
+FORMAT_MODULE_PATH = "callcenter.formats"
+LANGUAGE_COOKIE_NAME = "language"
 TIME_ZONE = ENV.TIME_ZONE
 USE_TZ = True
 USE_I18N = True

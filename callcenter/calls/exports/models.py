@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from callcenter.accounts.models import User
 
@@ -18,19 +19,19 @@ class Export(models.Model):
     """
 
     class State(models.TextChoices):
-        QUEUED = "queued", "Waiting"
-        WORKING = "working", "Being made"
-        DONE = "done", "Ready"
-        FAILED = "failed", "Failed"
+        QUEUED = "queued", _("Waiting")
+        WORKING = "working", _("Being made")
+        DONE = "done", _("Ready")
+        FAILED = "failed", _("Failed")
 
     class Format(models.TextChoices):
-        CSV = "csv", "CSV"
-        JSONL = "jsonl", "JSON Lines"
-        PARQUET = "parquet", "Parquet"
+        CSV = "csv", _("CSV")
+        JSONL = "jsonl", _("JSON Lines")
+        PARQUET = "parquet", _("Parquet")
 
     class Scope(models.TextChoices):
-        CALLS = "calls", "One row a call"
-        TURNS = "turns", "One row a turn, with what was said"
+        CALLS = "calls", _("One row a call")
+        TURNS = "turns", _("One row a turn, with what was said")
 
     OPEN = (State.QUEUED, State.WORKING)
 

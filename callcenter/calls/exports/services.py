@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models import F, Prefetch, QuerySet
 from django.http import QueryDict
 from django.utils import timezone
+from django.utils.translation import gettext_noop as N_
 
 from callcenter.accounts.models import User
 from callcenter.calls import selectors
@@ -44,12 +45,13 @@ class Cancelled(Exception):
 def ask(*, by: User, query: CallQuery, format: str, scope: str) -> Export:
     """File an export of the calls that meet the filter. Raises CallcenterError for what is not known or too many."""
     if format not in Export.Format.values or scope not in Export.Scope.values:
-        raise CallcenterError("Choose a format and what each row is.", code="unknown_format")
+        raise CallcenterError(N_("Choose a format and what each row is."), code="unknown_format")
     with transaction.atomic():
         User.objects.select_for_update().get(pk=by.pk)
         if by.exports.filter(state__in=Export.OPEN).count() >= AT_ONCE:
             raise CallcenterError(
-                f"{AT_ONCE} exports of yours are being made already; wait for one of them.", code="too_many"
+                N_("%(at_once)s exports of yours are being made already; wait for one of them.") % {"at_once": AT_ONCE},
+                code="too_many",
             )
         export = Export.objects.create(by=by, format=format, scope=scope, query=urlencode(query.params()))
         audit.record("calls.export", export, user=by, format=format, scope=scope)
@@ -71,7 +73,9 @@ def work(export_id: str) -> bool:
         log.info("export_taken_away", export=str(export.pk))
     except Exception as error:  # a full disk, a database that restarts: the person who waits is told
         log.exception("export_failed", export=str(export.pk), error=type(error).__name__)
-        message = f"It failed ({type(error).__name__}); ask again, and tell the operator if it fails twice."
+        message = N_("It failed (%(error)s); ask again, and tell the operator if it fails twice.") % {
+            "error": type(error).__name__
+        }
         _mine(export).update(state=State.FAILED, error_message=message, finished_at=timezone.now())
     return True
 
@@ -79,7 +83,9 @@ def work(export_id: str) -> bool:
 def _make(export: Export) -> None:
     user = export.by
     if not user.is_active:
-        _mine(export).update(state=State.FAILED, error_message="This account is closed.", finished_at=timezone.now())
+        _mine(export).update(
+            state=State.FAILED, error_message=N_("This account is closed."), finished_at=timezone.now()
+        )
         return
     query = CallQuery.parse(QueryDict(export.query))
     found = selectors.matching(Call.objects.visible_to(user), query, user=user)
@@ -142,7 +148,9 @@ def sweep() -> int:
             state=State.FAILED if give_up else State.QUEUED,
             failures=F("failures") + int(lost),
             heard_at=now,
-            error_message=f"The worker went silent {MAX_FAILURES} times." if give_up else "",
+            error_message=N_("The worker went silent %(max_failures)s times.") % {"max_failures": MAX_FAILURES}
+            if give_up
+            else "",
             finished_at=now if give_up else None,
         )
         if changed and not give_up:

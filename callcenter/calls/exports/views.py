@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from callcenter.accounts.decorators import READERS, person, roles_required
@@ -72,7 +73,7 @@ def download(request: HttpRequest, export_id: uuid.UUID) -> HttpResponseBase:
     try:
         source = store().open(export.storage_key)
     except FileNotFoundError:
-        messages.error(request, "This file is no longer there; ask for it again.")
+        messages.error(request, _("This file is no longer there; ask for it again."))
         return redirect("exports:list")
     answer = FileResponse(source, as_attachment=True, filename=export.filename)
     answer["Content-Type"] = TYPES[export.format]

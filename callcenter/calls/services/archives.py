@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, cast
 
+from django.utils.translation import gettext_noop as N_
+
 from callcenter.core.errors import Refused
 
 MAX_MEMBERS = 5000
@@ -44,24 +46,27 @@ class Archive:
             i for i in self._zip.infolist() if not i.is_dir() and not IGNORED & set(PurePosixPath(i.filename).parts)
         ]
         if len(infos) > MAX_MEMBERS:
-            raise Refused(f"The archive holds more than {MAX_MEMBERS} files.", code="zip_too_many")
+            raise Refused(
+                N_("The archive holds more than %(max_members)s files.") % {"max_members": MAX_MEMBERS},
+                code="zip_too_many",
+            )
         total = sum(i.file_size for i in infos)
         packed = sum(i.compress_size for i in infos) or 1
         if total > MAX_TOTAL or (total > 50 * 2**20 and total / packed > MAX_RATIO):
             raise Refused(
-                f"The archive would unpack to {total / 2**20:.0f} MiB from {packed / 2**20:.1f} MiB; "
-                "it is refused as a bomb.",
+                N_("The archive would unpack to %(total)s MiB from %(packed)s MiB; it is refused as a bomb.")
+                % {"total": f"{total / 2**20:.0f}", "packed": f"{packed / 2**20:.1f}"},
                 code="zip_bomb",
             )
         for info in infos:
             parts = PurePosixPath(info.filename).parts
             if info.filename.startswith("/") or ".." in parts or "\\" in info.filename:
-                raise Refused("The archive holds a file name that leaves its folder.", code="zip_unsafe_name")
+                raise Refused(N_("The archive holds a file name that leaves its folder."), code="zip_unsafe_name")
             if info.flag_bits & 1:
-                raise Refused("The archive is encrypted; please send it without a password.", code="zip_encrypted")
+                raise Refused(N_("The archive is encrypted; please send it without a password."), code="zip_encrypted")
             if info.filename.lower().endswith(".zip"):
                 raise Refused(
-                    "The archive holds another archive; please send the recordings themselves.",
+                    N_("The archive holds another archive; please send the recordings themselves."),
                     code="zip_nested",
                 )
         return [i.filename for i in infos]
@@ -83,7 +88,9 @@ class Archive:
 
 
 def _damaged(name: str) -> Refused:
-    return Refused(f"“{name}” in the archive is damaged or packed in an unknown way.", code="zip_damaged")
+    return Refused(
+        N_("“%(name)s” in the archive is damaged or packed in an unknown way.") % {"name": name}, code="zip_damaged"
+    )
 
 
 class _Bounded:
@@ -102,7 +109,7 @@ class _Bounded:
             raise _damaged(self._name) from error
         self._left -= len(data)
         if self._left < 0:
-            raise Refused("A file in the archive is larger than the archive says.", code="zip_bomb")
+            raise Refused(N_("A file in the archive is larger than the archive says."), code="zip_bomb")
         return data
 
 
@@ -112,6 +119,6 @@ def opened(path: Path) -> Iterator[Archive]:
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise Refused("The archive is damaged and cannot be opened.", code="zip_damaged") from error
+        raise Refused(N_("The archive is damaged and cannot be opened."), code="zip_damaged") from error
     with archive:
         yield Archive(archive)

@@ -12,7 +12,9 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Max
-from django.utils import timezone
+from django.utils import dateformat, timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as N_
 
 from callcenter.accounts.models import Team, User
 from callcenter.calls.models import Batch, BatchRow
@@ -44,11 +46,13 @@ def open_batch(
 ) -> Batch:
     """Create an empty batch. Raises CallcenterError when the user may not file calls under the team."""
     if by is not None and not by.sees_all_teams and not by.teams.filter(pk=team.pk).exists():
-        raise CallcenterError(f"You may not upload to the team “{team.name}”.", code="team_not_allowed")
+        raise CallcenterError(
+            N_("You may not upload to the team “%(name)s”.") % {"name": team.name}, code="team_not_allowed"
+        )
     batch = Batch.objects.create(
         created_by=by,
         team=team,
-        name=name or f"Upload of {timezone.localtime():%d %b %Y, %H:%M}",
+        name=name or _("Upload of %(when)s") % {"when": dateformat.format(timezone.localtime(), _("d M Y, H:i"))},
         source=source,
         defaults=defaults or {},
     )
@@ -65,7 +69,7 @@ def add_manifest(*, batch: Batch, filename: str, data: bytes) -> BatchRow:
         return _end(row, Outcome(State.REFUSED, None, error.message, error.code))
     Batch.objects.filter(pk=batch.pk).update(manifest=found)
     batch.manifest = found
-    return _end(row, Outcome(State.DONE, None, f"{len(found)} rows read."))
+    return _end(row, Outcome(State.DONE, None, N_("%(found)s rows read.") % {"found": len(found)}))
 
 
 def add_file(
@@ -89,7 +93,9 @@ def add_file(
         kind = "zip" if archives.is_zip(Path(staged.name)) else "audio"
         if size > limit:
             row = _new_row(batch, filename=filename, kind=kind, size=size)
-            text = f"The file is larger than the limit of {settings.ENV.MAX_UPLOAD_MB} MiB."
+            text = N_("The file is larger than the limit of %(max_upload_mb)s MiB.") % {
+                "max_upload_mb": settings.ENV.MAX_UPLOAD_MB
+            }
             return _end(row, Outcome(State.REFUSED, None, text, "too_large"))
         key = f"staging/{batch.pk}/{uuid.uuid4().hex}"
         store().put_file(key, staged.name)
@@ -145,7 +151,7 @@ def _outcome(row: BatchRow) -> Outcome:
     except FileNotFoundError:
         if store().exists(row.staged_key):
             raise
-        return Outcome(State.REFUSED, None, "The upload was not kept whole; please send it again.", "lost")
+        return Outcome(State.REFUSED, None, N_("The upload was not kept whole; please send it again."), "lost")
     call = outcome.call
     own = call is not None and call.filename == row.filename and call.created_at >= row.created_at
     if outcome.state == State.DUPLICATE and own and not BatchRow.objects.filter(call=call, state=State.DONE).exists():
@@ -157,7 +163,10 @@ def _outcome(row: BatchRow) -> Outcome:
 def _put_back(row: BatchRow, error: Exception) -> BatchRow:
     log.error("row_failed", row=row.pk, batch=str(row.batch_id), error=type(error).__name__, attempts=row.attempts + 1)
     if row.attempts + 1 >= MAX_ATTEMPTS:
-        text = f"Checking this file failed {MAX_ATTEMPTS} times ({type(error).__name__}); please tell the operator."
+        text = N_("Checking this file failed %(max_attempts)s times (%(error)s); please tell the operator.") % {
+            "max_attempts": MAX_ATTEMPTS,
+            "error": type(error).__name__,
+        }
         return _end(row, Outcome(State.REFUSED, None, text, "check_failed"))
     if BatchRow.objects.filter(pk=row.pk, state=State.CHECKING, claimed_at=row.claimed_at).update(
         state=State.RECEIVED, attempts=row.attempts + 1
@@ -173,7 +182,7 @@ def sweep_rows() -> int:
     swept = 0
     for row in BatchRow.objects.filter(state=State.CHECKING, claimed_at__lte=stale):
         if row.attempts + 1 >= MAX_ATTEMPTS:
-            text = f"Checking this file did not end in {MAX_ATTEMPTS} tries."
+            text = N_("Checking this file did not end in %(max_attempts)s tries.") % {"max_attempts": MAX_ATTEMPTS}
             _end(row, Outcome(State.REFUSED, None, text, "check_failed"))
             continue
         if BatchRow.objects.filter(pk=row.pk, state=State.CHECKING, claimed_at=row.claimed_at).update(
@@ -233,7 +242,7 @@ def _expand(row: BatchRow, path: Path) -> Outcome:
                 taken += 1
     except Refused as error:
         return Outcome(State.REFUSED, None, error.message, error.code)
-    return Outcome(State.DONE, None, f"{taken} files taken out of the archive.")
+    return Outcome(State.DONE, None, N_("%(taken)s files taken out of the archive.") % {"taken": taken})
 
 
 def _refuse_missing(batch: Batch) -> None:

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from django.utils.translation import gettext_noop as N_
+
 from callcenter.accounts.models import Team, User
 from callcenter.calls.models import Batch
 from callcenter.calls.services import archives, batches, manifests
@@ -35,19 +37,23 @@ def compile_pattern(text: str) -> re.Pattern[str]:
     try:
         pattern = re.compile(text)
     except re.error as error:
-        raise Refused(f"The pattern is not a regular expression: {error}.", code="bad_pattern") from error
+        raise Refused(
+            N_("The pattern is not a regular expression: %(error)s.") % {"error": error}, code="bad_pattern"
+        ) from error
     wrong = unknown_columns(list(pattern.groupindex))
     if wrong or not pattern.groupindex:
         known = ", ".join(name for name in COLUMNS if name != "filename")
         what = f"names {', '.join(wrong)}" if wrong else "has no named groups"
-        raise Refused(f"The pattern {what}; groups may be: {known}.", code="bad_pattern")
+        raise Refused(
+            N_("The pattern %(what)s; groups may be: %(known)s.") % {"what": what, "known": known}, code="bad_pattern"
+        )
     return pattern
 
 
 def items(path: Path, *, manifest: Path | None, pattern: re.Pattern[str] | None, layout: str) -> list[Item]:
     """Return what there is to import under a path, in a stable order. Raises Refused when nothing can be read."""
     if not path.exists():
-        raise Refused(f"There is nothing at {path}.", code="missing_path")
+        raise Refused(N_("There is nothing at %(path)s.") % {"path": path}, code="missing_path")
     if layout == "harper" or (layout == "auto" and is_harper(path)):
         return list(_harper(path))
     if path.is_file() and archives_manifest(path):
@@ -60,7 +66,7 @@ def items(path: Path, *, manifest: Path | None, pattern: re.Pattern[str] | None,
         return list(_from_manifest(path, manifest, pattern))
     found = [p for p in sorted(path.rglob("*")) if p.is_file() and p.suffix.lower() in AUDIO_SUFFIXES]
     if not found:
-        raise Refused(f"There are no recordings under {path}.", code="nothing_found")
+        raise Refused(N_("There are no recordings under %(path)s.") % {"path": path}, code="nothing_found")
     return [Item(str(p.relative_to(path)), (p,), _from_name(p.relative_to(path), pattern)) for p in found]
 
 
@@ -90,7 +96,11 @@ def import_items(
             try:
                 join_channels(item.paths, Path(joined.name))
             except (OSError, RuntimeError, Refused) as error:
-                batches.refuse(batch=batch, filename=item.name, reason=f"The two sides could not be joined: {error}")
+                batches.refuse(
+                    batch=batch,
+                    filename=item.name,
+                    reason=N_("The two sides could not be joined: %(error)s") % {"error": error},
+                )
                 continue
             with open(joined.name, "rb") as stream:
                 batches.add_file(batch=batch, filename=item.name, stream=stream, metadata=meta)
@@ -109,7 +119,7 @@ def join_channels(paths: tuple[Path, ...], target: Path) -> None:
     try:
         rates = {f.samplerate for f in files}
         if any(f.channels != 1 for f in files) or len(rates) != 1:
-            raise Refused("The sides of a call must be mono and have one sample rate.", code="bad_sides")
+            raise Refused(N_("The sides of a call must be mono and have one sample rate."), code="bad_sides")
         rate = rates.pop()
         with soundfile.SoundFile(
             str(target), "w", samplerate=rate, channels=len(files), format="FLAC", subtype="PCM_16"
@@ -140,7 +150,7 @@ def _harper(path: Path) -> Iterator[Item]:
     sides_of = [root / "audio" / side for side in ("agent", "caller")]
     names = sorted({p.name for folder in sides_of for p in folder.glob("*.wav")})
     if not names:
-        raise Refused(f"There are no recordings under {root / 'audio'}.", code="nothing_found")
+        raise Refused(N_("There are no recordings under %(root)s.") % {"root": root / "audio"}, code="nothing_found")
     for name in names:
         sides = tuple(folder / name for folder in sides_of)
         sid = Path(name).stem
@@ -163,7 +173,7 @@ def _harper(path: Path) -> Iterator[Item]:
         caller = known.get("caller") if isinstance(known, dict) else None
         if isinstance(caller, dict) and caller.get("speaker_id") is not None:
             meta["customer_ref"] = f"speaker {caller['speaker_id']}"
-        problem = f"The {' and '.join(lost)} side is missing." if lost else ""
+        problem = N_("The %(lost)s side is missing.") % {"lost": " and ".join(lost)} if lost else ""
         yield Item(name, sides, meta, problem)
 
 

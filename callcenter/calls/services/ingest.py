@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext_noop as N_
 
 from asr_worker.types import AudioInfo, BadAudio
 from callcenter.accounts.models import Team, User
@@ -114,7 +115,7 @@ def _create_call(
             same = Call.objects.filter(team=meta.team, recording=recording)
             twin = (same.filter(external_id__in=["", meta.external_id]) if meta.external_id else same).first()
             if twin is not None:
-                return Outcome(BatchRow.State.DUPLICATE, twin, "This recording is already here.", "duplicate")
+                return Outcome(BatchRow.State.DUPLICATE, twin, N_("This recording is already here."), "duplicate")
             call = Call.objects.create(
                 recording=recording, filename=filename[-255:], created_by=by, source=source, **values
             )
@@ -130,13 +131,14 @@ def _lost_race(recording: Recording, meta: Metadata) -> Outcome:
     """Somebody else filed the same call between our look and our write; say which kind of same it is."""
     twin = Call.objects.filter(team=meta.team, recording=recording).first()
     if twin is not None:
-        return Outcome(BatchRow.State.DUPLICATE, twin, "This recording is already here.", "duplicate")
+        return Outcome(BatchRow.State.DUPLICATE, twin, N_("This recording is already here."), "duplicate")
     other = Call.objects.filter(team=meta.team, external_id=meta.external_id).first()
     return Outcome(
         BatchRow.State.REFUSED,
         None,
-        f"external_id “{meta.external_id}” already belongs to another recording of the team “{meta.team.name}”."
+        N_("external_id “%(external_id)s” already belongs to another recording of the team “%(name)s”.")
+        % {"external_id": meta.external_id, "name": meta.team.name}
         if other
-        else "The call could not be filed; please upload it again.",
+        else N_("The call could not be filed; please upload it again."),
         "external_id_taken" if other else "conflict",
     )

@@ -8,6 +8,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from django.utils.translation import gettext_noop as N_
+
 from callcenter.calls.services.metadata import COLUMNS, canonical, unknown_columns
 from callcenter.core.errors import Refused
 
@@ -21,11 +23,16 @@ def parse(*, filename: str, data: bytes) -> dict[str, dict[str, Any]]:
     A manifest is taken whole or not at all: guessing what a misspelt column meant would file calls wrongly.
     """
     if len(data) > MAX_BYTES:
-        raise Refused(f"The manifest is larger than {MAX_BYTES // 2**20} MiB.", code="bad_manifest")
+        raise Refused(
+            N_("The manifest is larger than %(max_bytes)s MiB.") % {"max_bytes": MAX_BYTES // 2**20},
+            code="bad_manifest",
+        )
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise Refused(f"The manifest is not UTF-8 text (byte {error.start}).", code="bad_manifest") from error
+        raise Refused(
+            N_("The manifest is not UTF-8 text (byte %(start)s).") % {"start": error.start}, code="bad_manifest"
+        ) from error
     first = text.lstrip()[:1]
     rows = (
         _json_lines(text) if filename.lower().endswith((".jsonl", ".ndjson", ".json")) or first == "{" else _csv(text)
@@ -34,14 +41,19 @@ def parse(*, filename: str, data: bytes) -> dict[str, dict[str, Any]]:
     for line, row in rows:
         name = str(row.pop("filename", "") or "").strip()
         if not name:
-            raise Refused(f"Manifest line {line}: there is no file name.", code="bad_manifest")
+            raise Refused(N_("Manifest line %(line)s: there is no file name.") % {"line": line}, code="bad_manifest")
         if name in found:
-            raise Refused(f"Manifest line {line}: “{name}” stands there twice.", code="bad_manifest")
+            raise Refused(
+                N_("Manifest line %(line)s: “%(name)s” stands there twice.") % {"line": line, "name": name},
+                code="bad_manifest",
+            )
         found[name] = row
         if len(found) > MAX_ROWS:
-            raise Refused(f"The manifest has more than {MAX_ROWS} rows.", code="bad_manifest")
+            raise Refused(
+                N_("The manifest has more than %(max_rows)s rows.") % {"max_rows": MAX_ROWS}, code="bad_manifest"
+            )
     if not found:
-        raise Refused("The manifest has no rows.", code="bad_manifest")
+        raise Refused(N_("The manifest has no rows."), code="bad_manifest")
     _check_storable(found)
     return found
 
@@ -52,7 +64,10 @@ def _check_storable(found: dict[str, dict[str, Any]]) -> None:
         for text in (name, *map(str, values.values())):
             if "\x00" in text or not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
                 shown = name.encode("ascii", "replace").decode().replace("\x00", "?")[:80]
-                raise Refused(f"Manifest row “{shown}” holds a character that is none.", code="bad_manifest")
+                raise Refused(
+                    N_("Manifest row “%(shown)s” holds a character that is none.") % {"shown": shown},
+                    code="bad_manifest",
+                )
 
 
 def lookup(manifest: dict[str, dict[str, Any]], filename: str) -> tuple[str, dict[str, Any]] | None:
@@ -84,7 +99,8 @@ def _check_columns(columns: list[str], line: int) -> None:
     if wrong:
         listed = ", ".join(f"“{name}”" for name in wrong)
         raise Refused(
-            f"Manifest line {line}: column {listed} is not known. Known columns: {', '.join(COLUMNS)}.",
+            N_("Manifest line %(line)s: column %(listed)s is not known. Known columns: %(columns)s.")
+            % {"line": line, "listed": listed, "columns": ", ".join(COLUMNS)},
             code="bad_manifest",
         )
 
@@ -99,18 +115,24 @@ def _csv(text: str) -> list[tuple[int, dict[str, Any]]]:
     try:
         return _csv_rows(reader)
     except csv.Error as error:
-        raise Refused(f"Manifest line {reader.line_num + 1}: {error}.", code="bad_manifest") from error
+        raise Refused(
+            N_("Manifest line %(line_num)s: %(error)s.") % {"line_num": reader.line_num + 1, "error": error},
+            code="bad_manifest",
+        ) from error
 
 
 def _csv_rows(reader: csv.DictReader[str]) -> list[tuple[int, dict[str, Any]]]:
     columns = list(reader.fieldnames or [])
     _check_columns(columns, 1)
     if "filename" not in [canonical(c) for c in columns]:
-        raise Refused("Manifest line 1: there is no column “filename”.", code="bad_manifest")
+        raise Refused(N_("Manifest line 1: there is no column “filename”."), code="bad_manifest")
     rows = []
     for row in reader:
         if None in row:
-            raise Refused(f"Manifest line {reader.line_num}: more values than columns.", code="bad_manifest")
+            raise Refused(
+                N_("Manifest line %(line_num)s: more values than columns.") % {"line_num": reader.line_num},
+                code="bad_manifest",
+            )
         if any(row.values()):
             rows.append((reader.line_num, {canonical(k): v for k, v in row.items()}))
     return rows
@@ -124,9 +146,12 @@ def _json_lines(text: str) -> list[tuple[int, dict[str, Any]]]:
         try:
             row = json.loads(line, parse_constant=_no_constant)
         except (ValueError, RecursionError) as error:
-            raise Refused(f"Manifest line {number}: not JSON ({error}).", code="bad_manifest") from error
+            raise Refused(
+                N_("Manifest line %(number)s: not JSON (%(error)s).") % {"number": number, "error": error},
+                code="bad_manifest",
+            ) from error
         if not isinstance(row, dict):
-            raise Refused(f"Manifest line {number}: not a JSON object.", code="bad_manifest")
+            raise Refused(N_("Manifest line %(number)s: not a JSON object.") % {"number": number}, code="bad_manifest")
         _check_columns(list(row), number)
         rows.append((number, {canonical(k): v for k, v in row.items()}))
     return rows

@@ -9,25 +9,27 @@ from typing import Any
 
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop as N_
 
 from callcenter.accounts.models import Team, User
 from callcenter.calls.models import Call, Queue
 from callcenter.core.errors import Refused
 
 #: Column name -> what it holds. The names that a manifest may use.
-COLUMNS: dict[str, str] = {
-    "filename": "the file this row is about (also: audio)",
-    "team": "name or slug of the team",
-    "agent": "user name of the agent",
-    "queue": "name of the queue",
-    "direction": "inbound, outbound or unknown",
-    "started_at": "ISO 8601 date and time; without a zone the server's zone is meant",
-    "customer_ref": "your reference of the customer",
-    "external_id": "your identifier of the call; unique in a team",
-    "language": "language code such as en",
-    "num_speakers": "how many people speak, for mono calls (1 to 8; empty: find out)",
-    "agent_channel": "channel of the agent where each party has a channel (0 or 1)",
-    "training_consent": "yes or no: whether models may learn from the call (empty: as its team has it)",
+COLUMNS: dict[str, Any] = {
+    "filename": _("the file this row is about (also: audio)"),
+    "team": _("name or slug of the team"),
+    "agent": _("user name of the agent"),
+    "queue": _("name of the queue"),
+    "direction": _("inbound, outbound or unknown"),
+    "started_at": _("ISO 8601 date and time; without a zone the server's zone is meant"),
+    "customer_ref": _("your reference of the customer"),
+    "external_id": _("your identifier of the call; unique in a team"),
+    "language": _("language code such as en"),
+    "num_speakers": _("how many people speak, for mono calls (1 to 8; empty: find out)"),
+    "agent_channel": _("channel of the agent where each party has a channel (0 or 1)"),
+    "training_consent": _("yes or no: whether models may learn from the call (empty: as its team has it)"),
 }
 ALIASES = {"audio": "filename", "file": "filename", "path": "filename"}
 MAX_TEXT = 120
@@ -71,16 +73,22 @@ def resolve(raw: dict[str, Any], *, team: Team, by: User | None, fallback_start:
     if values.get("team"):
         team = _team(values["team"])
     if by is not None and not by.sees_all_teams and not by.teams.filter(pk=team.pk).exists():
-        raise Refused(f"You may not file calls under the team “{team.name}”.", code="team_not_allowed")
+        raise Refused(
+            N_("You may not file calls under the team “%(name)s”.") % {"name": team.name}, code="team_not_allowed"
+        )
     direction = values.get("direction", "unknown").lower()
     if direction not in Call.Direction.values:
         raise Refused(
-            f"direction “{values['direction']}” is not one of {', '.join(Call.Direction.values)}.",
+            N_("direction “%(direction)s” is not one of %(values)s.")
+            % {"direction": values["direction"], "values": ", ".join(Call.Direction.values)},
             code="bad_metadata",
         )
     for name in ("customer_ref", "external_id"):
         if len(values.get(name, "")) > MAX_TEXT:
-            raise Refused(f"{name} is longer than {MAX_TEXT} characters.", code="bad_metadata")
+            raise Refused(
+                N_("%(name)s is longer than %(max_text)s characters.") % {"name": name, "max_text": MAX_TEXT},
+                code="bad_metadata",
+            )
     return Metadata(
         team=team,
         agent=_agent(values["agent"], team) if values.get("agent") else None,
@@ -99,22 +107,25 @@ def resolve(raw: dict[str, Any], *, team: Team, by: User | None, fallback_start:
 def _team(text: str) -> Team:
     team = Team.objects.filter(slug=text.lower()).first() or Team.objects.filter(name__iexact=text).first()
     if team is None:
-        raise Refused(f"team “{text}” is not known.", code="unknown_team")
+        raise Refused(N_("team “%(text)s” is not known.") % {"text": text}, code="unknown_team")
     return team
 
 
 def _agent(text: str, team: Team) -> User:
     agent = User.objects.filter(username__iexact=text).first()
     if agent is None:
-        raise Refused(f"agent “{text}” is not a known user name.", code="unknown_agent")
+        raise Refused(N_("agent “%(text)s” is not a known user name.") % {"text": text}, code="unknown_agent")
     if not agent.teams.filter(pk=team.pk).exists():
-        raise Refused(f"agent “{text}” is not in the team “{team.name}”.", code="agent_not_in_team")
+        raise Refused(
+            N_("agent “%(text)s” is not in the team “%(name)s”.") % {"text": text, "name": team.name},
+            code="agent_not_in_team",
+        )
     return agent
 
 
 def _queue(text: str) -> Queue:
     if len(text) > MAX_TEXT:
-        raise Refused(f"queue is longer than {MAX_TEXT} characters.", code="bad_metadata")
+        raise Refused(N_("queue is longer than %(max_text)s characters.") % {"max_text": MAX_TEXT}, code="bad_metadata")
     found = Queue.objects.filter(name__iexact=text).first()
     return found or Queue.objects.get_or_create(name=text)[0]
 
@@ -132,7 +143,7 @@ def _when(text: str) -> datetime:
     # What lies outside these years is a mistake, and the ends of the calendar break whoever shows or shifts it.
     if when is None or not 1970 <= when.year <= 2100:
         raise Refused(
-            f"started_at “{text}” is not a date and time such as 2026-03-31T14:05:00+02:00.",
+            N_("started_at “%(text)s” is not a date and time such as 2026-03-31T14:05:00+02:00.") % {"text": text},
             code="bad_metadata",
         )
     return when
@@ -141,7 +152,9 @@ def _when(text: str) -> datetime:
 def _language(text: str) -> str:
     code = text.lower().replace("_", "-")
     if not re.fullmatch(r"[a-z]{2,3}(-[a-z0-9]{2,8})?", code):
-        raise Refused(f"language “{text}” is not a language code such as en.", code="bad_metadata")
+        raise Refused(
+            N_("language “%(text)s” is not a language code such as en.") % {"text": text}, code="bad_metadata"
+        )
     return code
 
 
@@ -153,7 +166,7 @@ def _yes_or_no(text: str) -> bool | None:
         return True
     if word in ("no", "false", "0", "n"):
         return False
-    raise Refused(f"training_consent “{text}” is not yes or no.", code="bad_metadata")
+    raise Refused(N_("training_consent “%(text)s” is not yes or no.") % {"text": text}, code="bad_metadata")
 
 
 def _number(values: dict[str, str], name: str, low: int, high: int) -> int:
@@ -161,5 +174,9 @@ def _number(values: dict[str, str], name: str, low: int, high: int) -> int:
     if not text:
         return 0
     if not re.fullmatch(r"[0-9]{1,3}", text) or not low <= int(text) <= high:
-        raise Refused(f"{name} “{text}” is not a whole number from {low} to {high}.", code="bad_metadata")
+        raise Refused(
+            N_("%(name)s “%(text)s” is not a whole number from %(low)s to %(high)s.")
+            % {"name": name, "text": text, "low": low, "high": high},
+            code="bad_metadata",
+        )
     return int(text)

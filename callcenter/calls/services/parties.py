@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import IntegrityError, transaction
 from django.db.models import Case, F, Value, When
+from django.utils.translation import gettext_noop as N_
 
 from callcenter.accounts.models import User
 from callcenter.calls.models import Call, Turn
@@ -19,7 +20,7 @@ def swap_parties(*, call: Call, by: User | None) -> Run:
     The stored transcript is not touched. Raises CallcenterError when there is no transcript or a run is under way.
     """
     if call.transcript_id is None:
-        raise CallcenterError("This call has no transcript yet.", code="no_transcript")
+        raise CallcenterError(N_("This call has no transcript yet."), code="no_transcript")
     try:
         with transaction.atomic():
             run = Run.objects.create(
@@ -43,5 +44,5 @@ def swap_parties(*, call: Call, by: User | None) -> Run:
             audit.record("call.swap_parties", call, user=by, swapped=call.parties_swapped)
             enqueue("pipeline.understand", queue="nlu", run_id=str(run.pk))
     except IntegrityError as error:
-        raise CallcenterError("This call is being processed; try again when it is done.", code="busy") from error
+        raise CallcenterError(N_("This call is being processed; try again when it is done."), code="busy") from error
     return run

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import structlog
 from django.conf import settings
+from django.utils.translation import gettext_noop as N_
 
 from asr_worker.pipeline import sha_of_key
 from callcenter.calls.models import Recording
@@ -92,14 +93,14 @@ def _derive(recording: Recording, key: str) -> None:
             with store().local_path(recording.storage_key) as original:
                 _encode(original, made)
         except FileNotFoundError as error:
-            raise NotPlayable("The audio of this call is no longer stored.", code="audio_missing") from error
+            raise NotPlayable(N_("The audio of this call is no longer stored."), code="audio_missing") from error
         except (av.error.FFmpegError, ValueError) as error:
-            raise NotPlayable("The audio of this call cannot be made playable in a browser.") from error
+            raise NotPlayable(N_("The audio of this call cannot be made playable in a browser.")) from error
         store().put_file(key, made)
     if Recording.objects.filter(pk=recording.pk, storage_key=recording.storage_key).exists() is False:
         # Muted meanwhile: what was made here sounds as before.
         store().delete(key)
-        raise NotPlayable("The recording was changed just now. Load the page again.", code="changed")
+        raise NotPlayable(N_("The recording was changed just now. Load the page again."), code="changed")
     log.info("playback_made", recording=recording.sha256[:12])
 
 

@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext_noop as N_
 
 from callcenter.calls.models import Batch, BatchRow, Upload
 from callcenter.calls.services import batches
@@ -38,7 +39,9 @@ def begin(*, batch: Batch, filename: str, length: int) -> Upload:
     """Create an upload of `length` bytes. Raises Refused, after giving the batch a row that says so, when too large."""
     limit = settings.ENV.MAX_UPLOAD_MB * 2**20
     if length > limit:
-        reason = f"The file is larger than the limit of {settings.ENV.MAX_UPLOAD_MB} MiB."
+        reason = N_("The file is larger than the limit of %(max_upload_mb)s MiB.") % {
+            "max_upload_mb": settings.ENV.MAX_UPLOAD_MB
+        }
         batches.refuse(batch=batch, filename=filename, reason=reason, code="too_large")
         raise Refused(reason, code="too_large")
     upload = Upload.objects.create(batch=batch, filename=filename, length=length)
@@ -53,7 +56,7 @@ def append(*, upload: Upload, offset: int, stream: BinaryIO) -> Upload:
     Raises WrongOffset when somebody else has sent this part, and Refused for more bytes than were announced.
     """
     if offset != upload.offset:
-        raise WrongOffset(f"This file goes on at byte {upload.offset}.", code="wrong_offset")
+        raise WrongOffset(N_("This file goes on at byte %(offset)s.") % {"offset": upload.offset}, code="wrong_offset")
     broken: OSError | None = None
     while broken is None and upload.offset <= upload.length:
         with tempfile.NamedTemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR) as piece:
@@ -67,7 +70,7 @@ def append(*, upload: Upload, offset: int, stream: BinaryIO) -> Upload:
             if not size:
                 break
             if upload.offset + size > upload.length:
-                raise Refused("More was sent than was announced.", code="too_long")
+                raise Refused(N_("More was sent than was announced."), code="too_long")
             _keep(upload, piece.name, size)
     if upload.offset == upload.length:
         finish(upload)
@@ -86,7 +89,7 @@ def _keep(upload: Upload, path: str, size: int) -> None:
     if moved != 1:
         store().delete(key)
         upload.refresh_from_db()
-        raise WrongOffset(f"This file goes on at byte {upload.offset}.", code="wrong_offset")
+        raise WrongOffset(N_("This file goes on at byte %(offset)s.") % {"offset": upload.offset}, code="wrong_offset")
     upload.offset += size
     upload.parts = parts
 
@@ -116,7 +119,9 @@ def close_open(batch: Batch) -> int:
     """Give what never came whole a row that says so, once the batch is closed; return how many."""
     gone = 0
     for upload in batch.uploads.filter(row=None, finished_at=None):
-        reason = f"Only {_share(upload)} of this file arrived before the upload was closed; send it again."
+        reason = N_("Only %(upload)s of this file arrived before the upload was closed; send it again.") % {
+            "upload": _share(upload)
+        }
         batches.refuse(batch=batch, filename=upload.filename, reason=reason, code="not_whole")
         discard(upload)
         gone += 1
@@ -132,7 +137,9 @@ def sweep() -> int:
         swept += 1
     for upload in Upload.objects.filter(row=None, updated_at__lt=now - KEPT_FOR).exclude(offset=F("length"))[:500]:
         with transaction.atomic():
-            reason = f"Only {_share(upload)} of this file arrived, and nobody went on with it for a week."
+            reason = N_("Only %(upload)s of this file arrived, and nobody went on with it for a week.") % {
+                "upload": _share(upload)
+            }
             batches.refuse(batch=upload.batch, filename=upload.filename, reason=reason, code="not_whole")
             discard(upload)
         swept += 1

@@ -6,6 +6,7 @@ from statistics import fmean
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext_noop as N_
 
 from asr_worker.types import Transcript as TranscriptDocument
 from callcenter.calls.models import Call, Transcript
@@ -71,7 +72,7 @@ def current_document(call: Call) -> dict[str, Any]:
 
     transcript = call.transcript
     if transcript is None:
-        raise CallcenterError("This call has no transcript yet.", code="no_transcript")
+        raise CallcenterError(N_("This call has no transcript yet."), code="no_transcript")
     turns = [
         {
             "index": turn.index,

@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from callcenter.accounts.decorators import READERS, person, roles_required
 from callcenter.calls.models import Call
 from callcenter.calls.services.playback import NotPlayable, ensure_playback
 from callcenter.core import audit
+from callcenter.core.retold import retold
 from callcenter.core.storage import store
 
 CHUNK = 256 * 1024
@@ -58,9 +60,11 @@ def audio(request: HttpRequest, call_id: uuid.UUID) -> HttpResponseBase:
         size = store().size(playback.key)
     except NotPlayable as error:
         status = 423 if error.code == "withheld" else 410
-        return HttpResponse(error.message, status=status, content_type="text/plain; charset=utf-8")
+        return HttpResponse(retold(error.message), status=status, content_type="text/plain; charset=utf-8")
     except FileNotFoundError:
-        return HttpResponse("The audio of this call is no longer stored.", status=410, content_type="text/plain")
+        return HttpResponse(
+            _("The audio of this call is no longer stored."), status=410, content_type="text/plain; charset=utf-8"
+        )
     etag = f'"{playback.etag}"'
     headers = {
         "Accept-Ranges": "bytes",

@@ -11,6 +11,8 @@ from django.db.models import Count, Prefetch, Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from callcenter.accounts.decorators import BATCH_READERS, SUPERVISORS, person, roles_required
@@ -22,6 +24,7 @@ from callcenter.calls.services.metadata import COLUMNS
 from callcenter.core import audit
 from callcenter.core.errors import CallcenterError
 from callcenter.core.paging import Key, paginate, parse_id, parse_time
+from callcenter.core.retold import retold
 from callcenter.pipeline.models import Run
 
 ROWS_SHOWN = 200
@@ -68,7 +71,7 @@ def batch_new(request: HttpRequest) -> HttpResponse:
     manifest = request.FILES.get("manifest")
     valid = form.is_valid()
     if valid and not wants_json and not files:
-        form.add_error("files", "Choose at least one recording or a zip archive.")
+        form.add_error("files", _("Choose at least one recording or a zip archive."))
         valid = False
     if not valid:
         if wants_json:
@@ -81,7 +84,7 @@ def batch_new(request: HttpRequest) -> HttpResponse:
         )
     except CallcenterError as error:
         if wants_json:
-            return JsonResponse({"message": error.message}, status=400)
+            return JsonResponse({"message": retold(error.message)}, status=400)
         messages.error(request, error.message)
         return redirect("calls:batch_new")
     if wants_json:
@@ -98,7 +101,7 @@ def _first_error(form: BatchForm) -> str:
     for name, errors in form.errors.items():
         label = "" if name == "__all__" else f"{form[name].label}: "
         return f"{label}{errors[0]}"
-    return "The form is not complete."
+    return _("The form is not complete.")
 
 
 def _addresses(batch: Batch) -> dict[str, str]:
@@ -125,10 +128,10 @@ def batch_file(request: HttpRequest, batch_id: uuid.UUID) -> HttpResponse:
     batch = get_object_or_404(Batch.objects.visible_to(person(request)), pk=batch_id)
     file = request.FILES.get("file")
     if file is None:
-        return JsonResponse({"message": "No file was received."}, status=400)
+        return JsonResponse({"message": _("No file was received.")}, status=400)
     # The browser drops the folder from the file's name, so the page sends the path beside it.
     row = _take(batch, file, request.POST.get("path", "")[:400] or str(file.name))
-    return JsonResponse({"state": row.state, "reason": row.reason, "filename": row.filename}, status=201)
+    return JsonResponse({"state": row.state, "reason": retold(row.reason), "filename": row.filename}, status=201)
 
 
 @require_POST
@@ -170,11 +173,11 @@ def batch_rows(request: HttpRequest, batch_id: uuid.UUID) -> HttpResponse:
     return render(request, "calls/_batch_rows.html", _rows_context(request, batch))
 
 
-SHOWS: dict[str, tuple[str, Q]] = {
-    "all": ("All", Q()),
-    "refused": ("Refused", Q(state=STATE.REFUSED)),
-    "duplicate": ("Duplicates", Q(state=STATE.DUPLICATE)),
-    "waiting": ("Waiting", Q(state__in=[STATE.RECEIVED, STATE.CHECKING])),
+SHOWS: dict[str, tuple[Any, Q]] = {
+    "all": (gettext_lazy("All"), Q()),
+    "refused": (gettext_lazy("Refused"), Q(state=STATE.REFUSED)),
+    "duplicate": (gettext_lazy("Duplicates"), Q(state=STATE.DUPLICATE)),
+    "waiting": (gettext_lazy("Waiting"), Q(state__in=[STATE.RECEIVED, STATE.CHECKING])),
 }
 
 
@@ -213,7 +216,7 @@ def _rows_context(request: HttpRequest, batch: Batch) -> dict[str, Any]:
         "show": show,
         "shows": [
             {"key": key, "label": label, "count": counts[key], "active": key == show}
-            for key, (label, _) in SHOWS.items()
+            for key, (label, _where) in SHOWS.items()
         ],
         "counts": counts,
         "runs": run_counts,

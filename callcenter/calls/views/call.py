@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from callcenter.accounts.decorators import READERS, SUPERVISORS, person, roles_required
@@ -39,7 +40,7 @@ def call_list(request: HttpRequest) -> HttpResponse:
     context = {
         "query": query,
         "sort": sort,
-        "sorts": [(name, label) for name, (label, _) in selectors.SORTS.items()],
+        "sorts": [(name, label) for name, (label, _keys) in selectors.SORTS.items()],
         "found": found,
         "page": found.page,
         "choices": selectors.choices(user),
@@ -100,7 +101,7 @@ def swap(request: HttpRequest, call_id: uuid.UUID) -> HttpResponse:
     except CallcenterError as error:
         messages.error(request, error.message)
     else:
-        messages.success(request, "Agent and customer are swapped. What depends on it is being computed again.")
+        messages.success(request, _("Agent and customer are swapped. What depends on it is being computed again."))
     return redirect(call)
 
 
@@ -116,5 +117,5 @@ def reprocess(request: HttpRequest, call_id: uuid.UUID) -> HttpResponse:
     except CallcenterError as error:
         messages.error(request, error.message)
     else:
-        messages.success(request, "The call is being processed again.")
+        messages.success(request, _("The call is being processed again."))
     return redirect(call)

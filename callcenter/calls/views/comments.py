@@ -7,6 +7,7 @@ import uuid
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from analytics.redaction import CARDS_ONLY, scrub
@@ -29,9 +30,9 @@ def comments(request: HttpRequest, call_id: uuid.UUID) -> HttpResponse:
     at = request.POST.get("at", "").strip()
     at_ms = _milliseconds(at)
     if not text or len(text) > 1000:
-        return _refused(request, call, "Write something, up to 1,000 letters.", text, at)
+        return _refused(request, call, _("Write something, up to 1,000 letters."), text, at)
     if at_ms is None or at_ms > call.recording.duration_ms:
-        return _refused(request, call, "The time is minutes and seconds within the call, such as 1:05.", text, at)
+        return _refused(request, call, _("The time is minutes and seconds within the call, such as 1:05."), text, at)
     comment = Comment.objects.create(
         call=call, author=person(request), at_ms=at_ms, text=scrub(text, CARDS_ONLY)[:1000]
     )

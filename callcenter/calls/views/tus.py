@@ -16,12 +16,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.http import http_date
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from callcenter.accounts.decorators import SUPERVISORS, person, roles_required
 from callcenter.calls.models import Batch, Upload
 from callcenter.calls.services import resumable
 from callcenter.core.errors import Refused
+from callcenter.core.retold import retold
 
 VERSION = "1.0.0"
 EXTENSIONS = "creation,termination,expiration"
@@ -58,15 +60,17 @@ def create(request: HttpRequest, batch_id: uuid.UUID) -> HttpResponse:
     """Begin one file of a batch that is still open."""
     batch = get_object_or_404(Batch.objects.visible_to(person(request)), pk=batch_id)
     if batch.closed_at is not None:
-        return HttpResponse("This upload is closed.", status=409, content_type="text/plain")
+        return HttpResponse(_("This upload is closed."), status=409, content_type="text/plain; charset=utf-8")
     length = _number(request, "Upload-Length")
     name = _filename(request.headers.get("Upload-Metadata", ""))
     if length is None or not name:
-        return HttpResponse("The length or the name of the file is missing.", status=400, content_type="text/plain")
+        return HttpResponse(
+            _("The length or the name of the file is missing."), status=400, content_type="text/plain; charset=utf-8"
+        )
     try:
         upload = resumable.begin(batch=batch, filename=name, length=length)
     except Refused as error:
-        return HttpResponse(error.message, status=413, content_type="text/plain")
+        return HttpResponse(retold(error.message), status=413, content_type="text/plain; charset=utf-8")
     answer = HttpResponse(status=201)
     answer["Location"] = reverse("calls:upload", args=[upload.pk])
     return _told(answer, upload)
@@ -96,9 +100,9 @@ def upload(request: HttpRequest, upload_id: uuid.UUID) -> HttpResponse:
     try:
         resumable.append(upload=found, offset=offset, stream=request)  # type: ignore[arg-type]
     except resumable.WrongOffset as error:
-        return HttpResponse(error.message, status=409, content_type="text/plain")
+        return HttpResponse(retold(error.message), status=409, content_type="text/plain; charset=utf-8")
     except Refused as error:
-        return HttpResponse(error.message, status=413, content_type="text/plain")
+        return HttpResponse(retold(error.message), status=413, content_type="text/plain; charset=utf-8")
     except OSError:
         # The browser went away. What came is kept; nobody reads this answer.
         return HttpResponse(status=400)

@@ -5,14 +5,35 @@ from __future__ import annotations
 from typing import Any
 
 from django import template
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from analytics.warehouse.measures import NEGATIVE_AT_MOST, POSITIVE_AT_LEAST
+from callcenter.core.retold import retold
 from callcenter.insights.models import Category
 
 register = template.Library()
 NOTHING = "–"
 SEVERITY_COLOUR = {"low": "secondary", "medium": "yellow", "high": "orange", "critical": "red"}
 RUN_COLOUR = {"done": "green", "failed": "red", "queued": "secondary"}
+#: Keys that are shown as they are: parties, moods, steps of the pipeline, lengths of time.
+WORDS = {
+    "agent": pgettext_lazy("party", "agent"),
+    "customer": pgettext_lazy("party", "customer"),
+    "unknown": gettext_lazy("unknown"),
+    "negative": gettext_lazy("negative"),
+    "neutral": gettext_lazy("neutral"),
+    "positive": gettext_lazy("positive"),
+    "decode": gettext_lazy("decode"),
+    "diarize": gettext_lazy("diarize"),
+    "transcribe": gettext_lazy("transcribe"),
+    "assemble": gettext_lazy("assemble"),
+    "understand": gettext_lazy("understand"),
+    "hour": gettext_lazy("hour"),
+    "day": gettext_lazy("day"),
+    "week": gettext_lazy("week"),
+    "month": gettext_lazy("month"),
+}
 ROW_COLOUR = {"done": "green", "duplicate": "azure", "refused": "red", "received": "secondary"}
 
 
@@ -33,15 +54,19 @@ def duration(ms: Any) -> str:
     if ms in (None, ""):
         return NOTHING
     if 0 < ms < 10_000:
-        return f"{ms / 1000:.1f} s"
+        return _("%(seconds)s s") % {"seconds": f"{ms / 1000:.1f}"}
     seconds = round(ms / 1000)
     if seconds < 60:
-        return f"{seconds} s"
+        return _("%(seconds)s s") % {"seconds": seconds}
     if seconds < 3600:
         minutes, seconds = divmod(seconds, 60)
-        return f"{minutes} min {seconds} s" if seconds else f"{minutes} min"
+        if not seconds:
+            return _("%(minutes)s min") % {"minutes": minutes}
+        return _("%(minutes)s min %(seconds)s s") % {"minutes": minutes, "seconds": seconds}
     hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    if not minutes:
+        return _("%(hours)s h") % {"hours": hours}
+    return _("%(hours)s h %(minutes)s min") % {"hours": hours, "minutes": minutes}
 
 
 @register.filter
@@ -84,8 +109,23 @@ def mood(value: Any) -> str:
 @register.filter
 def spoken(key: Any) -> str:
     """Turn a key into words: technical_support -> Technical support."""
+    if key in WORDS:
+        known = str(WORDS[key])
+        return known[:1].upper() + known[1:]
     text = str(key or "").replace("_", " ").replace("-", " ").strip()
     return text[:1].upper() + text[1:]
+
+
+@register.filter
+def word(key: Any) -> str:
+    """Write a key of ours as a word of the reader's language; what is no such key stays as it is."""
+    return str(WORDS.get(key, key or ""))
+
+
+@register.filter(name="retold")
+def retold_filter(text: Any) -> str:
+    """Write a stored sentence in the reader's language."""
+    return retold(text or "")
 
 
 @register.filter

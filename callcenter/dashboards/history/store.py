@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Field, Model
 from django.utils import timezone
+from django.utils.translation import gettext_noop as N_
 
 from analytics.warehouse import loader
 from analytics.warehouse.tables import Base
@@ -53,7 +54,7 @@ def seed(
         CallcenterError: there are generated calls already.
     """
     if Call.objects.filter(source=MARK).exists():
-        raise CallcenterError("There are generated calls already; remove them first.", code="seeded_already")
+        raise CallcenterError(N_("There are generated calls already; remove them first."), code="seeded_already")
     house = build(seed=seed, agents_per_team=agents_per_team)
     now = timezone.now().replace(microsecond=0)
     written = loaded = 0.0

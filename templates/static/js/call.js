@@ -118,12 +118,12 @@
   };
   audio.addEventListener("seeked", tick);
   audio.addEventListener("play", () => {
-    playButton.setAttribute("aria-label", "Pause");
+    playButton.setAttribute("aria-label", gettext("Pause"));
     playButton.firstElementChild.className = "ti ti-player-pause";
     tick();
   });
   audio.addEventListener("pause", () => {
-    playButton.setAttribute("aria-label", "Play");
+    playButton.setAttribute("aria-label", gettext("Play"));
     playButton.firstElementChild.className = "ti ti-player-play";
   });
   playButton.disabled = Boolean(byId("withheld"));
@@ -131,14 +131,14 @@
     if (byId("withheld")) {
       return; // the page says why
     }
-    let text = "The recording cannot be played in this browser.";
+    let text = gettext("The recording cannot be played in this browser.");
     try {
       const answer = await fetch(data.audio, { headers: { Range: "bytes=0-0" } });
       if (answer.status === 410 || answer.status === 423) {
         text = await answer.text();
       }
     } catch {
-      text = "The recording cannot be reached; check the connection and load the page again.";
+      text = gettext("The recording cannot be reached; check the connection and load the page again.");
     }
     problem.textContent = text;
     problem.classList.remove("d-none");
@@ -286,14 +286,14 @@
           backgroundColor: p.surface,
           borderColor: p.line,
           confine: true,
-          formatter: ({ seriesName, value }) => `${seriesName} at ${write(value[0])}: ${value[1].toFixed(2)}`,
+          formatter: ({ seriesName, value }) => interpolate(gettext("%(name)s at %(time)s: %(value)s"), { name: seriesName, time: write(value[0]), value: value[1].toFixed(2) }, true),
         },
         series: [
-          series("customer", "Customer", p.customer),
-          series("agent", "Agent", p.agent),
-          series("unknown", "Speaker", p.neutral),
+          series("customer", gettext("Customer"), p.customer),
+          series("agent", gettext("Agent"), p.agent),
+          series("unknown", gettext("Speaker"), p.neutral),
           {
-            name: "Words and voice disagree",
+            name: gettext("Words and voice disagree"),
             type: "scatter",
             symbol: "triangle",
             symbolSize: 11,

@@ -24,7 +24,7 @@
     const answer = await fetch(url, { method: "POST", body, headers: { Accept: "application/json", "X-Editor": "1" } });
     const told = answer.headers.get("Content-Type") || "";
     if (answer.redirected || !told.includes("application/json")) {
-      return { state: "refused", message: answer.redirected ? "you are signed out; sign in in another tab" : `the server answered ${answer.status}` };
+      return { state: "refused", message: answer.redirected ? gettext("you are signed out; sign in in another tab") : interpolate(gettext("the server answered %s"), [answer.status]) };
     }
     return answer.json();
   };
@@ -34,7 +34,7 @@
     editor = null;
     const answer = await fetch(window.location.href, { headers: { "X-Editor": "1" } });
     if (!answer.ok || answer.redirected) {
-      say("The page could not be renewed; load it again.", "text-danger");
+      say(gettext("The page could not be renewed; load it again."), "text-danger");
       return;
     }
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -99,7 +99,7 @@
     }
 
     typed() {
-      say("Not saved yet");
+      say(gettext("Not saved yet"));
       window.clearTimeout(this.timer);
       this.timer = window.setTimeout(() => this.save(), PAUSE_MS);
     }
@@ -139,12 +139,12 @@
 
     async send() {
       const text = this.area.value;
-      say("Saving …");
+      say(gettext("Saving …"));
       let answer;
       try {
         answer = await post(this.url, this.values("text"));
       } catch {
-        say("Not saved: the server cannot be reached. It is tried again.", "text-danger");
+        say(gettext("Not saved: the server cannot be reached. It is tried again."), "text-danger");
         this.timer = window.setTimeout(() => this.save(), RETRY_MS);
         return false;
       }
@@ -153,7 +153,7 @@
         this.saved = text;
         this.form.elements.digest.value = answer.digest;
         this.spans = answer.words.map((word) => word[1]);
-        say(answer.pending ? "Saved; waits for approval" : "Saved", "text-success");
+        say(answer.pending ? gettext("Saved; waits for approval") : gettext("Saved"), "text-success");
         return true;
       }
       this.refused(answer);
@@ -162,12 +162,12 @@
 
     refused(answer) {
       this.failed = answer.message;
-      say(`Not saved: ${answer.message}`, "text-danger");
+      say(interpolate(gettext("Not saved: %s"), [answer.message]), "text-danger");
       if (answer.state !== "conflict") {
         return;
       }
       const box = this.form.querySelector("[data-conflict]");
-      box.querySelector("[data-conflict-text]").textContent = `${answer.message} Your text is still here.`;
+      box.querySelector("[data-conflict-text]").textContent = interpolate(gettext("%s Your text is still here."), [answer.message]);
       box.querySelector("[data-theirs]").textContent = answer.theirs;
       box.querySelectorAll("[data-keep]").forEach((button) => button.classList.toggle("d-none", answer.gone));
       box.classList.remove("d-none");
@@ -182,7 +182,7 @@
       if (whose === "theirs") {
         this.area.value = this.theirs.theirs;
         this.saved = this.area.value;
-        say("Nothing of yours was saved.");
+        say(gettext("Nothing of yours was saved."));
       } else {
         this.saved = this.theirs.theirs;
         await this.save();
@@ -228,15 +228,15 @@
   }
 
   const tell = async (url, values) => {
-    say("Saving …");
+    say(gettext("Saving …"));
     try {
       const answer = await post(url, values);
       if (answer.state === "saved") {
-        say(answer.pending ? "Saved; waits for approval" : "Saved", "text-success");
+        say(answer.pending ? gettext("Saved; waits for approval") : gettext("Saved"), "text-success");
       }
       return answer;
     } catch {
-      return { state: "refused", message: "the server cannot be reached" };
+      return { state: "refused", message: gettext("the server cannot be reached") };
     }
   };
 
@@ -266,11 +266,11 @@
     try {
       answer = await fetch(`${link.getAttribute("href")}?from=${source}`, { headers: { "X-Editor": "1" } });
     } catch {
-      say("The server cannot be reached.", "text-danger");
+      say(gettext("The server cannot be reached."), "text-danger");
       return;
     }
     if (!answer.ok || answer.redirected) {
-      const told = answer.headers.get("Content-Type")?.includes("json") ? (await answer.json()).message : "The turn cannot be opened.";
+      const told = answer.headers.get("Content-Type")?.includes("json") ? (await answer.json()).message : gettext("The turn cannot be opened.");
       say(told, "text-danger");
       return;
     }
@@ -299,7 +299,7 @@
   const goDoubtful = async (step, { edit = false } = {}) => {
     const turn = doubtful(step);
     if (!turn) {
-      say(step > 0 ? "No doubtful turn after this one." : "No doubtful turn before this one.");
+      say(step > 0 ? gettext("No doubtful turn after this one.") : gettext("No doubtful turn before this one."));
       return;
     }
     player.point(turn);
@@ -316,10 +316,10 @@
     }
     const answer = await tell(link.getAttribute("href"), { action: "confirm", digest: turn.dataset.digest, from: source });
     if (answer.state !== "saved") {
-      say(`Not saved: ${answer.message}`, "text-danger");
+      say(interpolate(gettext("Not saved: %s"), [answer.message]), "text-danger");
       return;
     }
-    say("Noted: this turn is right", "text-success");
+    say(gettext("Noted: this turn is right"), "text-success");
     await shut({ key: turn.dataset.key }, true);
   };
   const undo = async () => {
@@ -366,7 +366,7 @@
         if (turn) {
           await open(turn);
         } else {
-          say("No doubtful turn after this one.");
+          say(gettext("No doubtful turn after this one."));
         }
       }
     },

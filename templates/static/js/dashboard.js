@@ -21,7 +21,7 @@
   if (!window.ccCharts || !window.echarts) {
     document.querySelectorAll("[data-chart]").forEach((place) => {
       place.classList.add("chart-failed");
-      place.textContent = "The chart could not be drawn. The table below holds its figures.";
+      place.textContent = gettext("The chart could not be drawn. The table below holds its figures.");
     });
     return;
   }
@@ -41,7 +41,7 @@
       tooltip: { trigger: "axis", backgroundColor: p.surface, borderColor: p.line, confine: true },
       series: [
         {
-          name: "Calls",
+          name: gettext("Calls"),
           type: "bar",
           data: data.calls.map((point) => point.calls),
           itemStyle: { color: p.primary, borderRadius: [2, 2, 0, 0] },
@@ -51,7 +51,7 @@
         ...(compared
           ? [
               {
-                name: "Period before",
+                name: gettext("Period before"),
                 type: "line",
                 data: data.calls.map((point) => point.before),
                 symbol: "none",
@@ -82,7 +82,7 @@
       xAxis: { type: "category", data: labels, ...axis(p), splitLine: { show: false } },
       yAxis: { type: "value", min: -1, max: 1, interval: 0.5, ...axis(p) },
       tooltip: { trigger: "axis", backgroundColor: p.surface, borderColor: p.line, confine: true },
-      series: [line("Customer", "customer", p.customer), line("Agent", "agent", p.agent)],
+      series: [line(gettext("Customer"), "customer", p.customer), line(gettext("Agent"), "agent", p.agent)],
     }),
     (event) => open(data.calls[event.dataIndex]?.url),
   );
@@ -98,7 +98,7 @@
       tooltip: {
         backgroundColor: p.surface,
         borderColor: p.line,
-        formatter: ({ value }) => `${data.weekdays[value[1]]} ${value[0]}:00 · ${value[2]} calls`,
+        formatter: ({ value }) => interpolate(ngettext("%(day)s %(hour)s:00 · %(count)s call", "%(day)s %(hour)s:00 · %(count)s calls", value[2]), { day: data.weekdays[value[1]], hour: value[0], count: value[2] }, true),
       },
       visualMap: { show: false, min: 0, max: most, inRange: { color: [p.line, p.primary] } },
       series: [

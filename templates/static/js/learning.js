@@ -12,14 +12,14 @@
     legend: { top: 0, left: "center", textStyle: { color: p.text }, itemWidth: 14, itemHeight: 8 },
     grid: { left: 8, right: 8, top: 32, bottom: 24, containLabel: true },
     tooltip: { trigger: "axis", backgroundColor: p.surface, borderColor: p.line, confine: true, valueFormatter: (v) => Number(v).toFixed(2) },
-    xAxis: { type: "value", name: "step", nameLocation: "middle", nameGap: 24, minInterval: 1, ...axis(p), splitLine: { show: false } },
+    xAxis: { type: "value", name: gettext("step"), nameLocation: "middle", nameGap: 24, minInterval: 1, ...axis(p), splitLine: { show: false } },
     yAxis: [
-      { type: "value", name: "loss", scale: true, ...axis(p) },
-      { type: "value", name: "WER %", scale: true, ...axis(p), splitLine: { show: false } },
+      { type: "value", name: gettext("loss"), scale: true, ...axis(p) },
+      { type: "value", name: gettext("WER %"), scale: true, ...axis(p), splitLine: { show: false } },
     ],
     series: [
-      { name: "Loss", type: "line", showSymbol: false, data: series("loss"), lineStyle: { color: p.primary }, itemStyle: { color: p.primary } },
-      { name: "Validation WER", type: "line", yAxisIndex: 1, symbolSize: 7, data: series("wer", 100), lineStyle: { color: p.customer }, itemStyle: { color: p.customer } },
+      { name: gettext("Loss"), type: "line", showSymbol: false, data: series("loss"), lineStyle: { color: p.primary }, itemStyle: { color: p.primary } },
+      { name: gettext("Validation WER"), type: "line", yAxisIndex: 1, symbolSize: 7, data: series("wer", 100), lineStyle: { color: p.customer }, itemStyle: { color: p.customer } },
     ],
   });
   let chart = null;

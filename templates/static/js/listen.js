@@ -83,11 +83,11 @@
     address.hash = turn ? turn.id : "";
     try {
       await navigator.clipboard.writeText(address.href);
-      shared.textContent = "Link copied";
+      shared.textContent = gettext("Link copied");
     } catch {
       // Without the right to write there, the address bar is where a link can be copied from.
       window.history.replaceState(null, "", address);
-      shared.textContent = "The link stands in the address bar";
+      shared.textContent = gettext("The link stands in the address bar");
     }
     window.setTimeout(() => {
       shared.textContent = "";
@@ -135,7 +135,7 @@
         places.push(place);
       }
     }
-    told.textContent = places.length ? `${places.length}` : "none";
+    told.textContent = places.length ? `${places.length}` : gettext("none");
   };
   const go = (step) => {
     if (!places.length) {
@@ -144,7 +144,7 @@
     places[at]?.forEach((element) => element.classList.remove("found-now"));
     at = (at + step + places.length) % places.length;
     places[at].forEach((element) => element.classList.add("found-now"));
-    told.textContent = `${at + 1} of ${places.length}`;
+    told.textContent = interpolate(gettext("%(at)s of %(all)s"), { at: at + 1, all: places.length }, true);
     seek(Number(places[at][0].dataset.s));
     places[at][0].scrollIntoView({ block: "center", behavior: "smooth" });
   };

@@ -25,7 +25,7 @@
       audio.addEventListener("ended", stop);
       audio.addEventListener("error", () => {
         if (button) {
-          button.title = "The recording cannot be played.";
+          button.title = gettext("The recording cannot be played.");
           stop();
         }
       });

@@ -72,7 +72,7 @@
     const count = document.getElementById("bulk-count");
     const show = () => {
       const chosen = boxes().filter((box) => box.checked).length;
-      count.textContent = chosen === 1 ? "1 selected" : `${chosen} selected`;
+      count.textContent = interpolate(ngettext("%s selected", "%s selected", chosen), [chosen]);
       all.checked = chosen > 0 && chosen === boxes().length;
       all.indeterminate = chosen > 0 && chosen < boxes().length;
     };

@@ -33,7 +33,7 @@
     const source = document.getElementById(button.dataset.copy);
     try {
       await navigator.clipboard.writeText(source.value ?? source.textContent);
-      button.textContent = "Copied";
+      button.textContent = gettext("Copied");
     } catch {
       source.select?.();
     }

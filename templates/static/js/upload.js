@@ -35,7 +35,7 @@
   const render = () => {
     byId("chosen").classList.toggle("d-none", chosen.length === 0);
     const size = chosen.reduce((sum, item) => sum + item.file.size, 0);
-    byId("chosen-count").textContent = `${chosen.length} file${chosen.length === 1 ? "" : "s"}, ${bytes(size)}`;
+    byId("chosen-count").textContent = interpolate(ngettext("%(count)s file, %(size)s", "%(count)s files, %(size)s", chosen.length), { count: chosen.length, size: bytes(size) }, true);
   };
   const row = (item) => {
     const element = document.createElement("div");
@@ -50,7 +50,7 @@
     bar.firstChild.className = "progress-bar";
     const state = document.createElement("span");
     state.className = "small text-secondary text-end tnum";
-    state.textContent = isManifest(item.path) ? "manifest" : bytes(item.file.size);
+    state.textContent = isManifest(item.path) ? gettext("manifest") : bytes(item.file.size);
     element.append(name, bar, state);
     return { element, bar: bar.firstChild, state };
   };
@@ -144,13 +144,13 @@
         if (request.status < 300) {
           resolve(answer);
         } else {
-          const error = new Error(answer.message || `The server answered with ${request.status}.`);
+          const error = new Error(answer.message || interpolate(gettext("The server answered with %s."), [request.status]));
           error.passing = request.status >= 500 || request.status === 429;
           reject(error);
         }
       });
       request.addEventListener("error", () => {
-        const error = new Error("The connection was lost.");
+        const error = new Error(gettext("The connection was lost."));
         error.passing = true;
         reject(error);
       });
@@ -160,7 +160,7 @@
     const share = item.file.size ? sent / item.file.size : 1;
     item.sent = Math.min(item.file.size, sent);
     item.view.bar.style.width = `${100 * share}%`;
-    item.view.state.textContent = share < 1 ? `${Math.round(100 * share)} %` : "storing";
+    item.view.state.textContent = share < 1 ? `${Math.round(100 * share)} %` : gettext("storing");
     showTotal();
   };
   const finished = (item, state, reason) => {
@@ -168,7 +168,7 @@
     item.sent = item.file.size;
     item.view.bar.style.width = "100%";
     item.view.bar.classList.add(state === "refused" ? "bg-red" : "bg-green");
-    item.view.state.textContent = state === "refused" ? "refused" : "sent";
+    item.view.state.textContent = state === "refused" ? gettext("refused") : gettext("sent");
     item.view.state.title = reason || "";
     showTotal();
   };
@@ -184,10 +184,10 @@
       } catch (error) {
         if (!error.passing || attempt >= TRIES) {
           item.view.bar.classList.add("bg-red");
-          item.view.state.textContent = "failed";
+          item.view.state.textContent = gettext("failed");
           throw error;
         }
-        item.view.state.textContent = "again …";
+        item.view.state.textContent = gettext("again …");
         await new Promise((resolve) => window.setTimeout(resolve, 1000 * attempt));
       }
     }
@@ -217,8 +217,8 @@
             return;
           }
           item.view.bar.classList.add("bg-red");
-          item.view.state.textContent = "failed";
-          reject(new Error(answer ? answer.getBody() || `The server answered with ${answer.getStatus()}.` : "The connection was lost."));
+          item.view.state.textContent = gettext("failed");
+          reject(new Error(answer ? answer.getBody() || interpolate(gettext("The server answered with %s."), [answer.getStatus()]) : gettext("The connection was lost.")));
         },
       });
       upload
@@ -239,7 +239,7 @@
       return;
     }
     if (!chosen.length && !form.dataset.file) {
-      complain("Choose at least one recording or a zip archive.");
+      complain(gettext("Choose at least one recording or a zip archive."));
       return;
     }
     busy = true;
@@ -271,7 +271,15 @@
       };
       await Promise.all(Array.from({ length: AT_ONCE }, work));
       if (failures.length) {
-        throw new Error(`${failures.length} file(s) did not arrive. ${failures[0]} Press the button to try them again; the others are kept.`);
+        throw new Error(interpolate(
+            ngettext(
+              "%(count)s file(s) did not arrive. %(first)s Press the button to try them again; the others are kept.",
+              "%(count)s file(s) did not arrive. %(first)s Press the button to try them again; the others are kept.",
+              failures.length,
+            ),
+            { count: failures.length, first: failures[0] },
+            true,
+          ));
       }
       await post(addresses.close, new FormData(form));
       window.removeEventListener("beforeunload", warn);
