@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from django.utils.translation import gettext
+
 from callcenter.core.errors import CallcenterError
 from callcenter.learning.models import SplitAssignment
 
@@ -92,8 +94,10 @@ def _place(voices: dict[str, Voice], sides: dict[str, str], fresh: list[Voice]) 
 def _check(voices: dict[str, Voice], sides: dict[str, str]) -> None:
     if len(voices) < 2:
         raise CallcenterError(
-            "All reviewed segments come from the calls of one agent, which cannot hold out a test set: the gate judges "
-            "on voices that were never trained on. Review calls of a second agent.",
+            gettext(
+                "All reviewed segments come from the calls of one agent, which cannot hold out a test set: the gate "
+                "judges on voices that were never trained on. Review calls of a second agent."
+            ),
             code="one_speaker",
         )
     golden = sum(len(v.calls) for k, v in voices.items() if sides[k] == Side.GOLDEN)
