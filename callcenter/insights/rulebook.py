@@ -297,7 +297,7 @@ def _lines(node: Any, path: str = "") -> Iterator[tuple[str, int]]:
 
 def _twice(node: Any) -> Iterator[Mistake]:
     seen: set[str] = set()
-    for key, _ in node.value:
+    for key, _value in node.value:
         name = str(key.value)
         if name in seen:
             yield Mistake(name, gettext("stands there twice; only the last would count"), key.start_mark.line + 1)

@@ -99,8 +99,9 @@ def merge_change(state: State, piece: Piece, direction: str) -> list[Change]:
     others = shown[here + 1 :] if direction == "next" else list(reversed(shown[:here]))
     other = next((p for p in others if p.party == piece.party), None)
     if other is None:
-        where = "after" if direction == "next" else "before"
-        raise Unfit(gettext("There is no turn of the same party {where} this one.").format(where=where))
+        if direction == "next":
+            raise Unfit(gettext("There is no turn of the same party after this one."))
+        raise Unfit(gettext("There is no turn of the same party before this one."))
     first, second = (piece, other) if direction == "next" else (other, piece)
     turn, word = second.key
     start, end = second.span()

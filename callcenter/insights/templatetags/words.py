@@ -8,6 +8,8 @@ from django import template
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from callcenter.insights import stored
+
 register = template.Library()
 _PARTIES = {"agent": _("Agent"), "customer": _("Customer"), "unknown": _("Unknown")}
 
@@ -20,5 +22,11 @@ def party_label(party: str) -> str:
 
 @register.filter
 def worded(text: Any) -> str:
-    """Translate a fixed English text that came from the database; what no catalogue knows stays as it is."""
-    return gettext(str(text)) if text not in (None, "") else ""
+    """Translate an English text that came from the database; what is not known stays as it is."""
+    return "" if text is None else stored.worded(str(text))
+
+
+@register.filter
+def noted(text: Any) -> str:
+    """Translate the notes that the house itself leaves; those of people stay as they wrote them."""
+    return gettext(str(text)) if text else ""

@@ -187,8 +187,8 @@ def _row(values: dict[str, Any], beside: Path, root: Path) -> Row:
         )
     if seconds * 1000 > clips.MAX_MS + 1000:
         raise CallcenterError(
-            gettext("{file} is {seconds:.0f} s long; a clip may have {max_ms1000} s").format(
-                file=file, seconds=seconds, max_ms1000=clips.MAX_MS // 1000 + 1
+            gettext("{file} is {seconds:.0f} s long; a clip may have {longest} s").format(
+                file=file, seconds=seconds, longest=clips.MAX_MS // 1000 + 1
             )
         )
     sha256 = put_clip(store(), data if _is_ours(path) else clips.flac(samples))

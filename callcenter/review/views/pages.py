@@ -141,8 +141,8 @@ def rule(request: HttpRequest) -> HttpResponse:
     audit.record("team.correction_approval", team, request=request, before=before, after=value)
     messages.success(
         request,
-        gettext("{name}: approval is {lower} now.").format(
-            name=team.name, lower=team.get_correction_approval_display().lower()
+        gettext("{name}: approval is {rule} now.").format(
+            name=team.name, rule=team.get_correction_approval_display().lower()
         ),
     )
     return redirect("review:approval")
