@@ -50,6 +50,7 @@ FIXED = (
     _("New."), _("Came with the house."), _("As it was found"), _("Changed outside this page"),
     _("added"), _("removed"), _("changed"), _("label"), _("description"), _("parent"),
     _("Phrase"), _("Near phrase"), _("Semantic"), _("Metric"), _("Absence"),
+    _("agent"), _("customer"),
     # notices
     _("An alert was assigned to you"), _("Dataset"), _("Model upload"), _("Job"), _("Restricted"),
     _("Somebody"), _("Re-labelling of intents"), _("Tuning of intents"),
