@@ -98,7 +98,8 @@ class IntentForm(forms.Form):
         for item in self.items:
             if item["name"] != self.name and item["enabled"]:
                 twice = [phrases[text.lower()] for text in item["examples"] if text.lower() in phrases]
-                problems += [f"“{text[:60]}” is an example of {item['label']} already." for text in twice[:5]]
+                said = gettext("“{text}” is an example of {intent} already.")
+                problems += [said.format(text=text[:60], intent=item["label"]) for text in twice[:5]]
         if problems:
             raise forms.ValidationError(problems)
         return list(phrases.values())
