@@ -15,6 +15,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from callcenter.accounts.models import Team, User
 from callcenter.calls.models import Call, CallQuerySet
@@ -30,9 +31,11 @@ Verdict = AuditItem.Verdict
 def draw(*, by: User, size: int, since: datetime, until: datetime, team: Team | None = None) -> AuditSample:
     """Draw calls without alerts at random from those that this user may see. Raises CallcenterError for none."""
     if not 1 <= size <= MAX_SAMPLE:
-        raise CallcenterError(f"A sample has 1 to {MAX_SAMPLE} calls.", code="bad_size")
+        raise CallcenterError(
+            gettext("A sample has 1 to {max_sample} calls.").format(max_sample=MAX_SAMPLE), code="bad_size"
+        )
     if since >= until:
-        raise CallcenterError("The period ends before it starts.", code="bad_period")
+        raise CallcenterError(gettext("The period ends before it starts."), code="bad_period")
     calls = Call.objects.visible_to(by).filter(insight__isnull=False, started_at__gte=since, started_at__lt=until)
     if team is not None:
         calls = calls.filter(team=team)
@@ -41,7 +44,9 @@ def draw(*, by: User, size: int, since: datetime, until: datetime, team: Team | 
     heard = quiet.exclude(pk__in=AuditItem.objects.exclude(verdict="").values("call"))
     found = list(heard.order_by("?").values_list("pk", flat=True)[:size])
     if not found:
-        raise CallcenterError("There is no call without alerts in this period that nobody has heard yet.", code="none")
+        raise CallcenterError(
+            gettext("There is no call without alerts in this period that nobody has heard yet."), code="none"
+        )
     with transaction.atomic():
         sample = AuditSample.objects.create(
             team=team, since=since, until=until, population=quiet.count(), alerted=_alerted(calls), created_by=by
@@ -55,9 +60,9 @@ def judge(*, item: AuditItem, by: User, verdict: str, categories: Collection[str
     """Keep what a reviewer found in a call. Raises CallcenterError for a miss without its category."""
     known = [c for c in Category.values if c in set(categories)]
     if verdict not in Verdict.values:
-        raise CallcenterError("Choose what you found.", code="no_verdict")
+        raise CallcenterError(gettext("Choose what you found."), code="no_verdict")
     if verdict == Verdict.MISSED and not known:
-        raise CallcenterError("Say which category was missed.", code="no_category")
+        raise CallcenterError(gettext("Say which category was missed."), code="no_category")
     with transaction.atomic():
         item.verdict = verdict
         item.categories = known if verdict == Verdict.MISSED else []
@@ -100,7 +105,7 @@ def recall(sample: AuditSample, user: User) -> Recall | None:
     if not heard:
         return None
     missed = sum(item.verdict == Verdict.MISSED for item in heard)
-    return _recall("All categories", len(heard), missed, sample.alerted, sample.population)
+    return _recall(gettext("All categories"), len(heard), missed, sample.alerted, sample.population)
 
 
 def recall_by_category(sample: AuditSample, user: User) -> list[Recall]:

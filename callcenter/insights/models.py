@@ -8,24 +8,25 @@ from typing import Any
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from callcenter.accounts.models import Role, Team, User
 from callcenter.calls.models import Call, Transcript
 
 
 class Category(models.TextChoices):
-    CHURN = "churn", "Churn"
-    COMPLAINT = "complaint", "Complaint"
-    LEGAL = "legal", "Legal or regulator"
-    FRAUD = "fraud", "Fraud or account takeover"
-    DATA_LEAK = "data_leak", "Agent-side data leak"
-    ABUSE = "abuse", "Abuse"
-    SCRIPT_MISS = "script_miss", "Script miss"
-    PAYMENT_DATA = "payment_data", "Payment data spoken"
-    VULNERABLE = "vulnerable", "Vulnerable customer"
-    SELF_HARM = "self_harm", "Self-harm or threat"
-    PROCESS = "process", "Process quality"
-    SUSPECT_TRANSCRIPT = "suspect_transcript", "Suspect transcript"
+    CHURN = "churn", _("Churn")
+    COMPLAINT = "complaint", _("Complaint")
+    LEGAL = "legal", _("Legal or regulator")
+    FRAUD = "fraud", _("Fraud or account takeover")
+    DATA_LEAK = "data_leak", _("Agent-side data leak")
+    ABUSE = "abuse", _("Abuse")
+    SCRIPT_MISS = "script_miss", _("Script miss")
+    PAYMENT_DATA = "payment_data", _("Payment data spoken")
+    VULNERABLE = "vulnerable", _("Vulnerable customer")
+    SELF_HARM = "self_harm", _("Self-harm or threat")
+    PROCESS = "process", _("Process quality")
+    SUSPECT_TRANSCRIPT = "suspect_transcript", _("Suspect transcript")
 
 
 #: Below these an alert says no more than "unknown": how sure the rule is, how sure the recogniser was of the words.
@@ -36,10 +37,10 @@ RESTRICTED = frozenset({Category.SELF_HARM.value})
 
 
 class Severity(models.TextChoices):
-    LOW = "low", "Low"
-    MEDIUM = "medium", "Medium"
-    HIGH = "high", "High"
-    CRITICAL = "critical", "Critical"
+    LOW = "low", _("Low")
+    MEDIUM = "medium", _("Medium")
+    HIGH = "high", _("High")
+    CRITICAL = "critical", _("Critical")
 
 
 class Intent(models.Model):
@@ -137,18 +138,18 @@ class Alert(models.Model):
     """One risk with its evidence. Re-understanding keeps the triage of an alert whose identity is unchanged."""
 
     class Status(models.TextChoices):
-        OPEN = "open", "Open"
-        ACKNOWLEDGED = "acknowledged", "Acknowledged"
-        DISMISSED = "dismissed", "Dismissed"
+        OPEN = "open", _("Open")
+        ACKNOWLEDGED = "acknowledged", _("Acknowledged")
+        DISMISSED = "dismissed", _("Dismissed")
 
     class DismissKind(models.TextChoices):
         """Why an alert was set aside. Only the first says that the rule was wrong."""
 
-        WRONG = "wrong", "False alarm: this is not what the rule means"
-        HANDLED = "handled", "True, and already dealt with"
-        IRRELEVANT = "irrelevant", "True, but of no consequence"
-        DUPLICATE = "duplicate", "The same as another alert"
-        TEST = "test", "A test or training call"
+        WRONG = "wrong", _("False alarm: this is not what the rule means")
+        HANDLED = "handled", _("True, and already dealt with")
+        IRRELEVANT = "irrelevant", _("True, but of no consequence")
+        DUPLICATE = "duplicate", _("The same as another alert")
+        TEST = "test", _("A test or training call")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     call = models.ForeignKey(Call, on_delete=models.CASCADE, related_name="alerts")
@@ -210,12 +211,12 @@ class AlertEvent(models.Model):
     """One thing that happened to an alert: its history and its comments. Never changed."""
 
     class Kind(models.TextChoices):
-        ACKNOWLEDGED = "acknowledged", "acknowledged it"
-        DISMISSED = "dismissed", "dismissed it"
-        REOPENED = "reopened", "opened it again"
-        ASSIGNED = "assigned", "assigned it"
-        UNASSIGNED = "unassigned", "took the assignment away"
-        COMMENT = "comment", "commented"
+        ACKNOWLEDGED = "acknowledged", _("acknowledged it")
+        DISMISSED = "dismissed", _("dismissed it")
+        REOPENED = "reopened", _("opened it again")
+        ASSIGNED = "assigned", _("assigned it")
+        UNASSIGNED = "unassigned", _("took the assignment away")
+        COMMENT = "comment", _("commented")
 
     alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="events")
     kind = models.CharField(max_length=12, choices=Kind.choices)
@@ -239,15 +240,15 @@ class RuleJob(models.Model):
     """
 
     class Kind(models.TextChoices):
-        TRY = "try", "Try"
-        APPLY = "apply", "Re-apply"
+        TRY = "try", _("Try")
+        APPLY = "apply", _("Re-apply")
 
     class State(models.TextChoices):
-        QUEUED = "queued", "Waiting"
-        WORKING = "working", "Working"
-        DONE = "done", "Done"
-        FAILED = "failed", "Failed"
-        CANCELLED = "cancelled", "Stopped"
+        QUEUED = "queued", _("Waiting")
+        WORKING = "working", _("Working")
+        DONE = "done", _("Done")
+        FAILED = "failed", _("Failed")
+        CANCELLED = "cancelled", _("Stopped")
 
     OPEN = (State.QUEUED, State.WORKING)
 
@@ -330,8 +331,8 @@ class AuditItem(models.Model):
     """One call of a sample and what the reviewer found in it."""
 
     class Verdict(models.TextChoices):
-        NOTHING = "nothing", "Nothing was missed"
-        MISSED = "missed", "Something was missed"
+        NOTHING = "nothing", _("Nothing was missed")
+        MISSED = "missed", _("Something was missed")
 
     sample = models.ForeignKey(AuditSample, on_delete=models.CASCADE, related_name="items")
     call = models.ForeignKey(Call, on_delete=models.CASCADE, related_name="+")
@@ -364,9 +365,9 @@ class Surge(models.Model):
     """A rate that left its usual band in one hour of one team: negative calls, an intent, or an alert category."""
 
     class Kind(models.TextChoices):
-        NEGATIVE = "negative", "Negative calls"
-        INTENT = "intent", "Intent"
-        ALERT = "alert", "Alerts"
+        NEGATIVE = "negative", _("Negative calls")
+        INTENT = "intent", _("Intent")
+        ALERT = "alert", _("Alerts")
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+")
     kind = models.CharField(max_length=10, choices=Kind.choices)

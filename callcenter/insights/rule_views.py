@@ -11,6 +11,8 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from callcenter.accounts.decorators import SUPERVISORS, person, roles_required
@@ -23,8 +25,8 @@ from callcenter.insights.models import RESTRICTED, Category, Rule, RuleJob
 from callcenter.insights.selectors import uncovered_teams
 from callcenter.privacy.services import text_for
 
-PERIODS = {"": ("all stored calls", None), "7": ("the last 7 days", 7), "30": ("the last 30 days", 30),
-           "90": ("the last 90 days", 90)}  # fmt: skip
+PERIODS = {"": (_("all stored calls"), None), "7": (_("the last 7 days"), 7), "30": (_("the last 30 days"), 30),
+           "90": (_("the last 90 days"), 90)}  # fmt: skip
 
 
 @require_safe
@@ -36,7 +38,7 @@ def rules(request: HttpRequest) -> HttpResponse:
     groups: dict[str, list[dict[str, Any]]] = {}
     for rule in Rule.objects.order_by("category", "key"):
         groups.setdefault(rule.category, []).append(
-            {"rule": rule, "figures": known.get(rule.key, figures.RuleFigures()), "kinds": _kinds(rule)}
+            {"rule": rule, gettext("figures"): known.get(rule.key, figures.RuleFigures()), "kinds": _kinds(rule)}
         )
     context = {
         "groups": [
@@ -61,13 +63,13 @@ def _kinds(rule: Rule) -> list[str]:
     definition = rule.definition
     found = []
     if definition.get("any") or definition.get("all"):
-        found.append("phrases")
+        found.append(gettext("phrases"))
     if definition.get("absent"):
-        found.append("absence")
+        found.append(gettext("absence"))
     if definition.get("semantic"):
-        found.append("meaning")
+        found.append(gettext("meaning"))
     if definition.get("metrics"):
-        found.append("figures")
+        found.append(gettext("figures"))
     if definition.get("detector"):
         found.append(str(definition["detector"]).replace("_", " "))
     return found
@@ -78,7 +80,7 @@ def _kinds(rule: Rule) -> list[str]:
 def new(request: HttpRequest) -> HttpResponse:
     """Write a new rule, beginning with a template."""
     if request.method != "POST":
-        wanted = request.GET.get("template", "phrases")
+        wanted = request.GET.get("template", gettext("phrases"))
         source = next((text for key, _, text in rulebook.TEMPLATES if key == wanted), rulebook.TEMPLATES[0][2])
         return _editor(request, None, source=source)
     source, note = _source(request), request.POST.get("note", "").replace("\x00", "")
@@ -86,7 +88,7 @@ def new(request: HttpRequest) -> HttpResponse:
         rule = services.create(source=source, by=person(request), note=note)
     except CallcenterError as error:
         return _editor(request, None, source=source, problem=error.message, note=note)
-    messages.success(request, "Saved. The rule is off; try it on stored calls, then switch it on.")
+    messages.success(request, gettext("Saved. The rule is off; try it on stored calls, then switch it on."))
     return redirect(rule)
 
 
@@ -107,9 +109,12 @@ def rule(request: HttpRequest, rule_id: int) -> HttpResponse:
         base = found.version if error.code == "stale" else base
         return _editor(request, found, source=source, problem=error.message, note=note, base=base)
     if changed:
-        messages.success(request, f"Saved as version {found.version}. It counts for calls from now on.")
+        messages.success(
+            request,
+            gettext("Saved as version {version}. It counts for calls from now on.").format(version=found.version),
+        )
     else:
-        messages.info(request, "Nothing was changed.")
+        messages.info(request, gettext("Nothing was changed."))
     return redirect(found)
 
 
@@ -133,7 +138,7 @@ def try_out(request: HttpRequest) -> HttpResponse:
     reading = rulebook.read(source, key=key)
     found = Rule.objects.filter(key=key).first() if key else None
     if not reading.right:
-        return _editor(request, found, source=source, problem="The rule has mistakes; it was not tried.")
+        return _editor(request, found, source=source, problem=gettext("The rule has mistakes; it was not tried."))
     job = rulejobs.start(
         kind=RuleJob.Kind.TRY, rule=found, by=person(request), definition=reading.definition, since=_since(request)
     )
@@ -146,7 +151,12 @@ def enable(request: HttpRequest, rule_id: int) -> HttpResponse:
     """Switch a rule on or off for the calls to come."""
     found = get_object_or_404(Rule, pk=rule_id)
     found = services.set_enabled(rule=found, enabled=request.POST.get("on") == "1", by=person(request))
-    messages.success(request, f"{found.title} is {'on' if found.enabled else 'off'} for calls from now on.")
+    said = (
+        gettext("{title} is on for calls from now on.")
+        if found.enabled
+        else gettext("{title} is off for calls from now on.")
+    )
+    messages.success(request, said.format(title=found.title))
     return redirect(found if request.POST.get("stay") else "insights:rules")
 
 
@@ -196,7 +206,12 @@ def restore(request: HttpRequest, rule_id: int, version: int) -> HttpResponse:
     found = get_object_or_404(Rule, pk=rule_id)
     try:
         found = services.restore(rule=found, version=version, by=person(request))
-        messages.success(request, f"Version {version} stands again, as version {found.version}.")
+        messages.success(
+            request,
+            gettext("Version {version} stands again, as version {version2}.").format(
+                version=version, version2=found.version
+            ),
+        )
     except CallcenterError as error:
         messages.error(request, error.message)
     return redirect(found)
@@ -250,12 +265,12 @@ def _editor(
         "note": note,
         "base": base if base is not None else rule.version if rule else 0,
         "versions": list(rule.versions.select_related("created_by")[:20]) if rule else [],
-        "figures": figures.by_rule(user).get(rule.key, figures.RuleFigures()) if rule else None,
+        gettext("figures"): figures.by_rule(user).get(rule.key, figures.RuleFigures()) if rule else None,
         "job": rule.jobs.filter(kind=RuleJob.Kind.APPLY).first() if rule else None,
         "periods": [(key, label) for key, (label, _) in PERIODS.items()],
         "stored": Call.objects.filter(transcript__isnull=False).count(),
         "templates": rulebook.TEMPLATES,
-        "template": request.GET.get("template", "phrases"),
+        "template": request.GET.get("template", gettext("phrases")),
         "max_text": rulebook.MAX_TEXT,
     }
     return render(request, "insights/rule.html", context, status=400 if problem else 200)

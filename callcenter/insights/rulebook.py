@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 MAX_TEXT = 64_000
 MAX_LINE = 4_000
@@ -72,11 +74,11 @@ class _Loader(yaml.SafeLoader):
         event = self.peek_event()
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise _Unwanted(
-                problem="anchors (&) and references (*) are not part of a rule", problem_mark=event.start_mark
+                problem=gettext("anchors (&) and references (*) are not part of a rule"), problem_mark=event.start_mark
             )
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise _Unwanted(problem="lists stand too deep within each other", problem_mark=event.start_mark)
+            raise _Unwanted(problem=gettext("lists stand too deep within each other"), problem_mark=event.start_mark)
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
@@ -105,11 +107,30 @@ class _Dumper(yaml.SafeDumper):
 def read(text: str, *, key: str = "") -> Reading:
     """Return the rule that a text says, or every mistake in it. With `key`, the rule must keep that key."""
     if len(text) > MAX_TEXT:
-        return Reading(None, [Mistake("", f"The text has {len(text):,} letters; a rule may have {MAX_TEXT:,}.")])
+        return Reading(
+            None,
+            [
+                Mistake(
+                    "",
+                    gettext("The text has {count:,} letters; a rule may have {max_text:,}.").format(
+                        count=len(text), max_text=MAX_TEXT
+                    ),
+                )
+            ],
+        )
     if (line := next((n for n, row in enumerate(text.splitlines(), 1) if len(row) > MAX_LINE), None)) is not None:
-        return Reading(None, [Mistake("", f"This line is too long; a line may have {MAX_LINE:,} letters.", line)])
+        return Reading(
+            None,
+            [
+                Mistake(
+                    "",
+                    gettext("This line is too long; a line may have {max_line:,} letters.").format(max_line=MAX_LINE),
+                    line,
+                )
+            ],
+        )
     if (line := _too_deep(text)) is not None:
-        return Reading(None, [Mistake("", "Not readable: brackets stand too deep within each other.", line)])
+        return Reading(None, [Mistake("", gettext("Not readable: brackets stand too deep within each other."), line)])
     loader = None
     try:
         loader = _Loader(text)
@@ -118,19 +139,23 @@ def read(text: str, *, key: str = "") -> Reading:
     except yaml.YAMLError as error:
         return Reading(None, [_broken(error)])
     except (RecursionError, ValueError) as error:
-        return Reading(None, [Mistake("", f"This is not readable as YAML ({type(error).__name__}).")])
+        return Reading(
+            None, [Mistake("", gettext("This is not readable as YAML ({kind}).").format(kind=type(error).__name__))]
+        )
     finally:
         if loader is not None:
             loader.dispose()
     if not isinstance(raw, dict):
-        return Reading(None, [Mistake("", "A rule is a list of fields such as “key: churn.cancel”.")])
+        return Reading(None, [Mistake("", gettext("A rule is a list of fields such as “key: churn.cancel”."))])
     lines = dict(_lines(node))
     mistakes = [*_twice(node), *_limits(raw)]
     if len(list(_phrases(raw))) <= MAX_PHRASES:  # what is far too large is not even compiled
         mistakes += _compiled(raw, key)
     placed = [Mistake(m.path, m.message, m.line or _line_of(m.path, lines)) for m in mistakes]
     more = len(placed) - MAX_PROBLEMS
-    placed = placed[:MAX_PROBLEMS] + ([Mistake("", f"… and {more} more.")] if more > 0 else [])
+    placed = placed[:MAX_PROBLEMS] + (
+        [Mistake("", gettext("… and {more} more.").format(more=more))] if more > 0 else []
+    )
     return Reading({str(k): v for k, v in raw.items() if k not in _OWN}, placed)
 
 
@@ -161,11 +186,11 @@ def _compiled(raw: dict[str, Any], key: str) -> list[Mistake]:
     mistakes = []
     for name in ("name", "description"):
         if name in raw and not isinstance(raw[name], str):
-            mistakes.append(Mistake(name, "must be a text"))
+            mistakes.append(Mistake(name, gettext("must be a text")))
         elif len(raw.get(name, "")) > 200 and name == "name":
-            mistakes.append(Mistake(name, "must have at most 200 letters"))
+            mistakes.append(Mistake(name, gettext("must have at most 200 letters")))
     if key and raw.get("key") != key:
-        mistakes.append(Mistake("key", f"is the name of the rule and stays {key!r}"))
+        mistakes.append(Mistake("key", gettext("is the name of the rule and stays {key!r}").format(key=key)))
     try:
         compile_rules([{k: v for k, v in raw.items() if k not in _OWN}])
     except RuleError as error:
@@ -177,25 +202,50 @@ def _limits(raw: dict[str, Any]) -> Iterator[Mistake]:
     """Yield what would make the rule slow or unreadable."""
     found = list(_phrases(raw))
     if len(found) > MAX_PHRASES:
-        yield Mistake("", f"The rule has {len(found):,} phrases; it may have {MAX_PHRASES}. Make several rules of it.")
+        yield Mistake(
+            "",
+            gettext("The rule has {count:,} phrases; it may have {max_phrases}. Make several rules of it.").format(
+                count=len(found), max_phrases=MAX_PHRASES
+            ),
+        )
         return
     for path, phrase in found:
         words = phrase.split()
         if len(words) > MAX_PHRASE_WORDS:
-            yield Mistake(path, f"has {len(words)} words; a phrase may have {MAX_PHRASE_WORDS}")
+            yield Mistake(
+                path,
+                gettext("has {count} words; a phrase may have {max_phrase_words}").format(
+                    count=len(words), max_phrase_words=MAX_PHRASE_WORDS
+                ),
+            )
         if words.count("*") > MAX_GAPS:
-            yield Mistake(path, f"has {words.count('*')} gaps (*); more than {MAX_GAPS} match almost anything, slowly")
+            yield Mistake(
+                path,
+                gettext("has {count} gaps (*); more than {max_gaps} match almost anything, slowly").format(
+                    count=words.count("*"), max_gaps=MAX_GAPS
+                ),
+            )
         if sum(word.endswith("?") for word in words) > MAX_GAPS * 2:
-            yield Mistake(path, f"has more than {MAX_GAPS * 2} optional words")
+            yield Mistake(path, gettext("has more than {max_gaps} optional words").format(max_gaps=MAX_GAPS * 2))
     semantic = raw.get("semantic")
     semantic = semantic if isinstance(semantic, dict) else {}
     for name in ("examples", "unlike"):
         texts = semantic.get(name)
         if isinstance(texts, list) and len(texts) > MAX_EXAMPLES:
-            yield Mistake(f"semantic.{name}", f"has {len(texts):,} texts; it may have {MAX_EXAMPLES}")
+            yield Mistake(
+                f"semantic.{name}",
+                gettext("has {count:,} texts; it may have {max_examples}").format(
+                    count=len(texts), max_examples=MAX_EXAMPLES
+                ),
+            )
         for at, text in enumerate(texts if isinstance(texts, list) else ()):
             if isinstance(text, str) and len(text) > MAX_EXAMPLE_LETTERS:
-                yield Mistake(f"semantic.{name}[{at}]", f"has over {MAX_EXAMPLE_LETTERS} letters; give one sentence")
+                yield Mistake(
+                    f"semantic.{name}[{at}]",
+                    gettext("has over {max_example_letters} letters; give one sentence").format(
+                        max_example_letters=MAX_EXAMPLE_LETTERS
+                    ),
+                )
 
 
 def _phrases(raw: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -219,14 +269,18 @@ def _broken(error: yaml.YAMLError) -> Mistake:
     what = str(getattr(error, "problem", "") or "it cannot be read")
     cure = ""
     if "mapping values are not allowed" in what:
-        cure = " A text with “: ” in it needs quotes."
+        cure = gettext(" A text with “: ” in it needs quotes.")
     elif "found character" in what and "cannot start any token" in what:
-        cure = " Put the text in quotes; use spaces, not tabs, to indent."
+        cure = gettext(" Put the text in quotes; use spaces, not tabs, to indent.")
     elif "expected <block end>" in what:
-        cure = " Look at the indentation of this line and the one before."
+        cure = gettext(" Look at the indentation of this line and the one before.")
     elif "could not determine a constructor" in what:
         what = "tags (!) are not part of a rule"
-    return Mistake("", f"Not readable: {what}.{cure}", mark.line + 1 if mark is not None else None)
+    return Mistake(
+        "",
+        gettext("Not readable: {what}.{cure}").format(what=what, cure=cure),
+        mark.line + 1 if mark is not None else None,
+    )
 
 
 def _lines(node: Any, path: str = "") -> Iterator[tuple[str, int]]:
@@ -243,10 +297,10 @@ def _lines(node: Any, path: str = "") -> Iterator[tuple[str, int]]:
 
 def _twice(node: Any) -> Iterator[Mistake]:
     seen: set[str] = set()
-    for key, _ in node.value:
+    for key, _value in node.value:
         name = str(key.value)
         if name in seen:
-            yield Mistake(name, "stands there twice; only the last would count", key.start_mark.line + 1)
+            yield Mistake(name, gettext("stands there twice; only the last would count"), key.start_mark.line + 1)
         seen.add(name)
 
 
@@ -261,8 +315,8 @@ def _line_of(path: str, lines: dict[str, int]) -> int | None:
 
 
 #: What a new rule can begin with: key, words, text.
-TEMPLATES: tuple[tuple[str, str, str], ...] = (
-    ("phrases", "Somebody says one of these", """\
+TEMPLATES: tuple[tuple[str, Any, str], ...] = (
+    ("phrases", _("Somebody says one of these"), """\
 key: team.my-rule            # small letters, digits, dots, dashes; it cannot be changed later
 name: What the rule looks for
 category: complaint
@@ -274,7 +328,7 @@ any:
 exclude:                     # what only sounds like it
   - no complaint*
 """),
-    ("absent", "Something required is not said", """\
+    ("absent", _("Something required is not said"), """\
 key: team.required-phrase
 name: Recording not announced
 category: script_miss
@@ -287,7 +341,7 @@ window:
   first_seconds: 60          # counted from the first word
 min_words: 15                # the agent must have said this much before anyone is accused
 """),
-    ("semantic", "A sentence means this, in whatever words", """\
+    ("semantic", _("A sentence means this, in whatever words"), """\
 key: team.by-meaning
 name: Somebody else uses the account
 category: fraud
@@ -302,7 +356,7 @@ semantic:
     - I made a payment yesterday
     - I would like to change my address
 """),
-    ("metrics", "The talk itself is unusual", """\
+    ("metrics", _("The talk itself is unusual"), """\
 key: team.long-silence
 name: Long silence
 category: process
@@ -311,7 +365,7 @@ metrics:
   - longest_silence_ms > 60000
   - duration_ms > 120000
 """),
-    ("together", "Two things are said near each other", """\
+    ("together", _("Two things are said near each other"), """\
 key: team.two-things
 name: Refund promised although not allowed
 category: process

@@ -16,6 +16,7 @@ import structlog
 from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from analytics.nlu.embedding import EmbedderMissing
 from analytics.nlu.rules import Rule as Compiled
@@ -178,14 +179,18 @@ class _Try:
         try:
             self.rules: tuple[Compiled, ...] = compile_rules([job.definition])
         except RuleError as error:
-            raise CallcenterError(f"The rule has mistakes: {error}", code="invalid_rule") from None
+            raise CallcenterError(
+                gettext("The rule has mistakes: {error}").format(error=error), code="invalid_rule"
+            ) from None
         by = job.created_by
         if self.rules[0].category in RESTRICTED and not (by is not None and by.sees_restricted_alerts):
-            raise CallcenterError("What this rule finds is shown only to people who may see self-harm alerts.")
+            raise CallcenterError(gettext("What this rule finds is shown only to people who may see self-harm alerts."))
         try:
             slow = rerule.embedder_for(self.rules) is not None
         except EmbedderMissing as error:
-            raise CallcenterError(f"The semantic part cannot be tried: {error}", code="no_embedder") from None
+            raise CallcenterError(
+                gettext("The semantic part cannot be tried: {error}").format(error=error), code="no_embedder"
+            ) from None
         self.chunk = rerule.SEMANTIC_CHUNK if slow else rerule.CHUNK
 
     def run(self, ids: Sequence[Any]) -> rerule.Outcome:

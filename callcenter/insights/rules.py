@@ -6,6 +6,7 @@ import difflib
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext
 
 from callcenter.accounts.models import User
 from callcenter.core import audit
@@ -27,7 +28,7 @@ def create(*, source: str, by: User, note: str = "") -> Rule:
             _remember(rule, source, note or "New.", by)
             audit.record("rule.create", rule, user=by, version=1)
     except IntegrityError:
-        message = f"There is a rule “{definition['key']}” already; give this one another key."
+        message = gettext("There is a rule “{key}” already; give this one another key.").format(key=definition["key"])
         raise CallcenterError(message, code="key_taken") from None
     return rule
 
@@ -42,8 +43,10 @@ def save(*, rule: Rule, source: str, by: User, base_version: int, note: str = ""
         rule = Rule.objects.select_for_update().get(pk=rule.pk)
         if rule.version != base_version:
             newest = rule.versions.select_related("created_by").first()
-            who = newest.created_by.name if newest is not None and newest.created_by else "somebody"
-            message = f"Meanwhile {who} saved version {rule.version}. Look at it, then save yours again."
+            who = newest.created_by.name if newest is not None and newest.created_by else gettext("somebody")
+            message = gettext("Meanwhile {who} saved version {version}. Look at it, then save yours again.").format(
+                who=who, version=rule.version
+            )
             raise CallcenterError(message, code="stale")
         if source_of(rule).strip() == source.strip():
             return rule, False
@@ -61,7 +64,7 @@ def restore(*, rule: Rule, version: int, by: User) -> Rule:
     """Bring an old version back as the newest one. Raises CallcenterError when the engine no longer takes it."""
     old = rule.versions.filter(version=version).first()
     if old is None:
-        raise CallcenterError(f"The rule has no version {version}.", code="no_version")
+        raise CallcenterError(gettext("The rule has no version {version}.").format(version=version), code="no_version")
     current = Rule.objects.get(pk=rule.pk).version
     note = f"Version {version} again."
     return save(rule=rule, source=text_of(old), by=by, base_version=current, note=note)[0]
@@ -101,7 +104,7 @@ def _definition(source: str, *, key: str = "") -> dict[str, Any]:
     reading = rulebook.read(source, key=key)
     if not reading.right or reading.definition is None:
         said = "; ".join(f"{m.path}: {m.message}" if m.path else m.message for m in reading.mistakes[:3])
-        raise CallcenterError(f"Not saved. {said}", code="invalid_rule")
+        raise CallcenterError(gettext("Not saved. {said}").format(said=said), code="invalid_rule")
     return reading.definition
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from callcenter.accounts.models import Role, User
 from callcenter.calls.models import Call
@@ -32,9 +33,9 @@ def acknowledge(*, alert: Alert, by: User) -> Alert:
 def dismiss(*, alert: Alert, by: User, reason: str, kind: str = Alert.DismissKind.WRONG) -> Alert:
     """Set an alert aside. Raises CallcenterError without a reason: the reasons measure the rule."""
     if kind not in Alert.DismissKind.values:
-        raise CallcenterError("Choose why this alert is dismissed.", code="reason_missing")
+        raise CallcenterError(gettext("Choose why this alert is dismissed."), code="reason_missing")
     if not reason.strip():
-        raise CallcenterError("Say why this alert is dismissed.", code="reason_missing")
+        raise CallcenterError(gettext("Say why this alert is dismissed."), code="reason_missing")
     return _decide(alert, by, Status.DISMISSED, Kind.DISMISSED, kind=kind, reason=typed(reason.strip())[:300])
 
 
@@ -46,7 +47,7 @@ def reopen(*, alert: Alert, by: User) -> Alert:
 def assign(*, alert: Alert, by: User, to: User | None) -> Alert:
     """Give an alert to a person who may see it, or to nobody. Raises CallcenterError for anybody else."""
     if to is not None and not assignees(alert).filter(pk=to.pk).exists():
-        raise CallcenterError("That person may not see this alert.", code="not_visible")
+        raise CallcenterError(gettext("That person may not see this alert."), code="not_visible")
     with transaction.atomic():
         alert = Alert.objects.select_for_update().get(pk=alert.pk)
         if alert.assigned_to_id == (to.pk if to else None):
@@ -62,9 +63,11 @@ def comment(*, alert: Alert, by: User, text: str) -> AlertEvent:
     """Add a remark to the thread. Raises CallcenterError for an empty one."""
     said = text.replace("\x00", "").strip()
     if not said:
-        raise CallcenterError("Write something first.", code="empty")
+        raise CallcenterError(gettext("Write something first."), code="empty")
     if len(said) > MAX_COMMENT:
-        raise CallcenterError(f"A comment may have {MAX_COMMENT:,} letters.", code="too_long")
+        raise CallcenterError(
+            gettext("A comment may have {max_comment:,} letters.").format(max_comment=MAX_COMMENT), code="too_long"
+        )
     with transaction.atomic():
         Alert.objects.filter(pk=alert.pk).update(touched=True)
         event = _event(alert, by, Kind.COMMENT, text=typed(said)[:MAX_COMMENT])
@@ -78,9 +81,9 @@ def bulk(*, ids: Iterable[uuid.UUID], by: User, action: str, reason: str = "", k
     Alerts on self-harm and threats are never dismissed in a heap. Raises CallcenterError for what dismiss() refuses.
     """
     if action not in ("acknowledge", "dismiss"):
-        raise CallcenterError("Choose what to do with the selected alerts.", code="no_action")
+        raise CallcenterError(gettext("Choose what to do with the selected alerts."), code="no_action")
     if action == "dismiss" and not (reason.strip() and kind in Alert.DismissKind.values):
-        raise CallcenterError("Say why these alerts are dismissed.", code="reason_missing")
+        raise CallcenterError(gettext("Say why these alerts are dismissed."), code="reason_missing")
     wanted = list(dict.fromkeys(ids))[:MAX_BULK]
     alerts = list(Alert.objects.visible_to(by).open().filter(pk__in=wanted).order_by("pk"))
     single = [a for a in alerts if action == "dismiss" and a.category in RESTRICTED]

@@ -15,6 +15,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from callcenter.accounts.decorators import READERS, REVIEWERS, SUPERVISORS, person, roles_required
@@ -29,9 +31,9 @@ from callcenter.insights import surges, triage
 from callcenter.insights.models import RESTRICTED, Alert, Category, Rule, Severity, Surge
 from callcenter.privacy.services import show_alerts, text_for
 
-ASSIGNED = (("", "Anybody"), ("me", "Me"), ("nobody", "Nobody"))
+ASSIGNED = (("", _("Anybody")), ("me", _("Me")), ("nobody", _("Nobody")))
 SURGES_SHOWN = timedelta(days=2)
-STATUSES = (("open", "Open"), ("acknowledged", "Acknowledged"), ("dismissed", "Dismissed"), ("all", "All"))
+STATUSES = (("open", _("Open")), ("acknowledged", _("Acknowledged")), ("dismissed", _("Dismissed")), ("all", _("All")))
 #: What cannot wait comes before everything else, whatever its severity.
 RANK = Case(
     When(category__in=RESTRICTED, then=Value(9)),
@@ -40,10 +42,10 @@ RANK = Case(
     output_field=IntegerField(),
 )
 _ID = Key("id", True, parse_id)
-SORTS: dict[str, tuple[str, tuple[Key, ...]]] = {
-    "severity": ("Gravest first", (Key("rank", True, int), Key("call__started_at", True, parse_time), _ID)),
-    "newest": ("Newest call first", (Key("call__started_at", True, parse_time), _ID)),
-    "score": ("Surest first", (Key("score", True, float), _ID)),
+SORTS: dict[str, tuple[Any, tuple[Key, ...]]] = {
+    "severity": (_("Gravest first"), (Key("rank", True, int), Key("call__started_at", True, parse_time), _ID)),
+    "newest": (_("Newest call first"), (Key("call__started_at", True, parse_time), _ID)),
+    "score": (_("Surest first"), (Key("score", True, float), _ID)),
 }
 
 
@@ -116,7 +118,7 @@ def surges_shown(user: User) -> list[Surge]:
     found = list(
         Surge.objects.visible_to(user).filter(acknowledged_at=None, hour_at__gte=since).select_related("team")[:10]
     )
-    labels = {"negative": {}, "intent": intent_labels(), "alert": dict(Category.choices)}
+    labels: dict[str, dict[str, Any]] = {"negative": {}, "intent": intent_labels(), "alert": dict(Category.choices)}
     for surge in found:
         name = labels[surge.kind].get(surge.key) or surge.key.replace("_", " ").capitalize()
         surge.label = f"{surge.get_kind_display()}: {name}" if surge.key else surge.get_kind_display()
@@ -205,7 +207,7 @@ def bulk(request: HttpRequest) -> HttpResponse:
         with contextlib.suppress(ValueError):
             ids.append(uuid.UUID(text))
     if not ids:
-        messages.warning(request, "No alert was selected.")
+        messages.warning(request, gettext("No alert was selected."))
         return _back(request, None)
     action = request.POST.get("action", "")
     try:
@@ -219,11 +221,18 @@ def bulk(request: HttpRequest) -> HttpResponse:
     except CallcenterError as error:
         messages.error(request, error.message)
         return _back(request, None)
-    done = "acknowledged" if action == "acknowledge" else "dismissed"
-    messages.success(request, f"{decided} {'alert' if decided == 1 else 'alerts'} {done}.")
+    if action == "acknowledge":
+        said = ngettext("{count} alert acknowledged.", "{count} alerts acknowledged.", decided)
+    else:
+        said = ngettext("{count} alert dismissed.", "{count} alerts dismissed.", decided)
+    messages.success(request, said.format(count=decided))
     if single:
-        what = "alert on self-harm or threats is" if single == 1 else "alerts on self-harm or threats are"
-        messages.warning(request, f"{single} {what} left: each needs a decision of its own.")
+        left = ngettext(
+            "{count} alert on self-harm or threats is left: each needs a decision of its own.",
+            "{count} alerts on self-harm or threats are left: each needs a decision of its own.",
+            single,
+        )
+        messages.warning(request, left.format(count=single))
     return _back(request, None)
 
 
@@ -253,7 +262,7 @@ def _act(request: HttpRequest, alert_id: uuid.UUID, act: Callable[[Alert], Alert
     if problem:
         messages.error(request, problem)
     else:
-        messages.success(request, f"The alert is {alert.get_status_display().lower()}.")
+        messages.success(request, gettext("The alert is {status}.").format(status=alert.get_status_display().lower()))
     return _back(request, alert)
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from asr_worker.training.config import METHODS
 from callcenter.accounts.models import Team, User
@@ -14,12 +16,12 @@ from callcenter.learning.models import Dataset, Model
 
 SERVABLE = tuple(method for method in METHODS if method not in ("prefix", "prompt"))
 METHOD_LABELS = {
-    "full": "Full: all weights",
-    "frozen_encoder": "Frozen encoder (fast on processors)",
+    "full": _("Full: all weights"),
+    "frozen_encoder": _("Frozen encoder (fast on processors)"),
     "lora": "LoRA",
     "adalora": "AdaLoRA",
     "ia3": "IA3",
-    "bottleneck": "Bottleneck adapters",
+    "bottleneck": _("Bottleneck adapters"),
 }
 
 
@@ -39,20 +41,22 @@ class _Styled(forms.Form):
 class BuildForm(_Styled):
     """What a dataset is built from."""
 
-    name = forms.CharField(max_length=110, required=False, help_text="Empty: the date and time.")
+    name = forms.CharField(label=_("Name"), max_length=110, required=False, help_text=_("Empty: the date and time."))
     since = forms.DateField(
         required=False,
         widget=forms.DateInput(attrs={"type": "date"}),
-        label="Reviewed since",
-        help_text="Narrows what is learned from; the golden set always takes everything held out.",
+        label=_("Reviewed since"),
+        help_text=_("Narrows what is learned from; the golden set always takes everything held out."),
     )
-    teams = forms.ModelMultipleChoiceField(Team.objects.none(), required=False, help_text="None chosen: all teams.")
+    teams = forms.ModelMultipleChoiceField(
+        Team.objects.none(), label=_("Teams"), required=False, help_text=_("None chosen: all teams.")
+    )
     replay_share = forms.FloatField(
-        min_value=0, max_value=0.9, label="Share of old-domain sound", help_text="0 to 0.9; against forgetting."
+        min_value=0, max_value=0.9, label=_("Share of old-domain sound"), help_text=_("0 to 0.9; against forgetting.")
     )
     pseudo_share = forms.FloatField(
-        min_value=0, max_value=0.9, label="Share of pseudo-labels",
-        help_text="0 to 0.9; turns that the model was sure of and nobody has touched.",
+        min_value=0, max_value=0.9, label=_("Share of pseudo-labels"),
+        help_text=_("0 to 0.9; turns that the model was sure of and nobody has touched."),
     )  # fmt: skip
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
@@ -69,7 +73,7 @@ class BuildForm(_Styled):
     def clean_name(self) -> str:
         name = str(self.cleaned_data["name"]).strip()
         if name and Dataset.objects.filter(name=name).exists():
-            raise forms.ValidationError("There is a dataset of this name already.")
+            raise forms.ValidationError(gettext("There is a dataset of this name already."))
         return name
 
 
@@ -77,38 +81,41 @@ class ImportForm(_Styled):
     """A corpus from outside."""
 
     corpus = forms.FileField(
-        label="Zip archive",
-        help_text="Audio and a list: manifest.jsonl, a CSV with audio and text, or a Hugging Face audio folder.",
+        label=_("Zip archive"),
+        help_text=_("Audio and a list: manifest.jsonl, a CSV with audio and text, or a Hugging Face audio folder."),
     )
-    import_name = forms.CharField(max_length=110, label="Name")
+    import_name = forms.CharField(max_length=110, label=_("Name"))
     role = forms.ChoiceField(
+        label=_("Role"),
         choices=[
-            ("train", "Training data"),
-            ("golden", "Golden set: judged on, never trained on"),
-            ("old_domain", "Old domain: must not get worse"),
-        ]
+            ("train", _("Training data")),
+            ("golden", _("Golden set: judged on, never trained on")),
+            ("old_domain", _("Old domain: must not get worse")),
+        ],
     )
 
     def clean_import_name(self) -> str:
         name = str(self.cleaned_data["import_name"]).strip()
         if Dataset.objects.filter(name=name).exists():
-            raise forms.ValidationError("There is a dataset of this name already.")
+            raise forms.ValidationError(gettext("There is a dataset of this name already."))
         return name
 
 
 class TrainForm(_Styled):
     """How a dataset is trained on."""
 
-    method = forms.ChoiceField(choices=[(m, METHOD_LABELS.get(m, m)) for m in SERVABLE])
-    epochs = forms.IntegerField(min_value=1, max_value=100)
-    learning_rate = forms.FloatField(min_value=0, max_value=1, help_text="0: the method's own.")
+    method = forms.ChoiceField(label=_("Method"), choices=[(m, METHOD_LABELS.get(m, m)) for m in SERVABLE])
+    epochs = forms.IntegerField(label=_("Epochs"), min_value=1, max_value=100)
+    learning_rate = forms.FloatField(
+        label=_("Learning rate"), min_value=0, max_value=1, help_text=_("0: the method's own.")
+    )
     base = forms.ModelChoiceField(
-        Model.objects.none(), required=False, label="Base model", empty_label="As the settings say"
+        Model.objects.none(), required=False, label=_("Base model"), empty_label=_("As the settings say")
     )
     golden = forms.ModelChoiceField(
-        Dataset.objects.none(), required=False, label="Golden set", empty_label="The dataset's own"
+        Dataset.objects.none(), required=False, label=_("Golden set"), empty_label=_("The dataset's own")
     )
-    auto_promote = forms.BooleanField(required=False, label="Promote if it passes the gate")
+    auto_promote = forms.BooleanField(required=False, label=_("Promote if it passes the gate"))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -121,13 +128,13 @@ class UploadForm(_Styled):
     """A model trained elsewhere."""
 
     archive = forms.FileField(
-        label="Zip archive",
-        help_text="A transformers checkpoint (config.json, model.safetensors, tokenizer) and/or CTranslate2 files.",
+        label=_("Zip archive"),
+        help_text=_("A transformers checkpoint (config.json, model.safetensors, tokenizer) and/or CTranslate2 files."),
     )
-    name = forms.CharField(max_length=110)
+    name = forms.CharField(label=_("Name"), max_length=110)
 
     def clean_name(self) -> str:
         name = str(self.cleaned_data["name"]).strip()
         if Model.objects.filter(name=name).exists():
-            raise forms.ValidationError("There is a model of this name already.")
+            raise forms.ValidationError(gettext("There is a model of this name already."))
         return name

@@ -8,6 +8,8 @@ from typing import Any
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from callcenter.accounts.models import User
 
@@ -16,9 +18,9 @@ class SplitAssignment(models.Model):
     """On which side of the split a voice stands. Never changed: once golden, always golden."""
 
     class Side(models.TextChoices):
-        TRAIN = "train", "Train"
-        VALIDATION = "validation", "Validation"
-        GOLDEN = "golden", "Golden"
+        TRAIN = "train", _("Train")
+        VALIDATION = "validation", _("Validation")
+        GOLDEN = "golden", _("Golden")
 
     key = models.CharField(max_length=200, unique=True)
     side = models.CharField(max_length=10, choices=Side.choices)
@@ -36,10 +38,10 @@ class Dataset(models.Model):
     """
 
     class Kind(models.TextChoices):
-        TRAIN = "train", "Training data"
-        GOLDEN = "golden", "Golden set"
-        OLD_DOMAIN = "old_domain", "Old domain"
-        REPLAY = "replay", "Replay"
+        TRAIN = "train", _("Training data")
+        GOLDEN = "golden", _("Golden set")
+        OLD_DOMAIN = "old_domain", _("Old domain")
+        REPLAY = "replay", _("Replay")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=120, unique=True)
@@ -72,10 +74,10 @@ class DatasetJob(models.Model):
     """A build or an import that goes on behind the page; the row says how far it is and what came of it."""
 
     class State(models.TextChoices):
-        QUEUED = "queued", "Waiting"
-        WORKING = "working", "Working"
-        DONE = "done", "Done"
-        FAILED = "failed", "Failed"
+        QUEUED = "queued", _("Waiting")
+        WORKING = "working", _("Working")
+        DONE = "done", _("Done")
+        FAILED = "failed", _("Failed")
 
     OPEN = (State.QUEUED, State.WORKING)
 
@@ -109,15 +111,15 @@ class TrainingRun(models.Model):
     """
 
     class Kind(models.TextChoices):
-        FIT = "fit", "Training"
-        EVALUATE = "evaluate", "Evaluation"
+        FIT = "fit", _("Training")
+        EVALUATE = "evaluate", _("Evaluation")
 
     class State(models.TextChoices):
-        QUEUED = "queued", "Queued"
-        WORKING = "working", "Working"
-        DONE = "done", "Passed the gate"
-        REFUSED = "refused", "Refused by the gate"
-        FAILED = "failed", "Failed"
+        QUEUED = "queued", _("Queued")
+        WORKING = "working", _("Working")
+        DONE = "done", _("Passed the gate")
+        REFUSED = "refused", _("Refused by the gate")
+        FAILED = "failed", _("Failed")
 
     OPEN = (State.QUEUED, State.WORKING)
     ENDED = (State.DONE, State.REFUSED, State.FAILED)
@@ -169,8 +171,10 @@ class TrainingRun(models.Model):
 
     def __str__(self) -> str:
         if self.kind == self.Kind.EVALUATE:
-            return f"Evaluation of {self.candidate}"
-        return f"{self.method.replace('_', ' ').capitalize()} on {self.dataset}"
+            return gettext("Evaluation of {model}").format(model=self.candidate)
+        return gettext("{method} on {dataset}").format(
+            method=self.method.replace("_", " ").capitalize(), dataset=self.dataset
+        )
 
     def get_absolute_url(self) -> str:
         return reverse("learning:run", args=[self.pk])
@@ -188,10 +192,10 @@ class Model(models.Model):
     """A registry row: an artefact that could be or is served, with its lineage."""
 
     class Status(models.TextChoices):
-        CANDIDATE = "candidate", "Candidate"
-        SERVED = "served", "Served"
-        RETIRED = "retired", "Retired"
-        REFUSED = "refused", "Refused by the gate"
+        CANDIDATE = "candidate", _("Candidate")
+        SERVED = "served", _("Served")
+        RETIRED = "retired", _("Retired")
+        REFUSED = "refused", _("Refused by the gate")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=120, unique=True)
@@ -278,12 +282,12 @@ class NightlyRun(models.Model):
     """One night of learning: what was done, or why nothing was. Number 0 is the clock's; higher ones were asked for."""
 
     class State(models.TextChoices):
-        WORKING = "working", "Working"
-        PROMOTED = "promoted", "New model live"
-        KEPT = "kept", "Candidate kept"
-        REFUSED = "refused", "Refused by the gate"
-        SKIPPED = "skipped", "Nothing to do"
-        FAILED = "failed", "Failed"
+        WORKING = "working", _("Working")
+        PROMOTED = "promoted", _("New model live")
+        KEPT = "kept", _("Candidate kept")
+        REFUSED = "refused", _("Refused by the gate")
+        SKIPPED = "skipped", _("Nothing to do")
+        FAILED = "failed", _("Failed")
 
     night = models.DateField()
     number = models.PositiveSmallIntegerField(default=0)

@@ -9,6 +9,8 @@ from typing import Any
 
 from django.core.cache import cache
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from callcenter.accounts.models import Role, User
 from callcenter.calls.models import Call, Transcript
@@ -20,35 +22,37 @@ from callcenter.learning.services.store_rows import rows_of
 from callcenter.review.models import Correction
 
 STAGE_NAMES = {
-    "waiting": "Waiting for a learning worker",
-    "materialise": "Fetching the data",
-    "fit": "Training",
-    "export": "Converting",
-    "evaluate": "Evaluating",
-    "gate": "At the gate",
+    "waiting": _("Waiting for a learning worker"),
+    "materialise": _("Fetching the data"),
+    "fit": _("Training"),
+    "export": _("Converting"),
+    "evaluate": _("Evaluating"),
+    "gate": _("At the gate"),
 }
 DOING_NAMES = {
-    "encode": "hearing the clips",
-    "train": "learning",
-    "validate": "checking on held-out rows",
-    "average": "mixing with the base model",
-    "save": "saving",
+    "encode": _("hearing the clips"),
+    "train": _("learning"),
+    "validate": _("checking on held-out rows"),
+    "average": _("mixing with the base model"),
+    "save": _("saving"),
 }
 NIGHTS_SHOWN = 14
 ROWS_SHOWN = 50
 CURES = {
-    "clip_gone": "A clip of the dataset is missing from the storage: restore it from a backup, or build a new dataset.",
-    "clip_changed": "A clip in the storage is not what was stored: check the disk, then build a new dataset.",
-    "dataset_gone": "The manifest is missing from the storage: restore it from a backup, or build a new dataset.",
-    "dataset_empty": "Build a dataset with more reviewed segments.",
-    "disk_full": "Free some space on the learning worker's disk, then retry: it goes on where it was.",
-    "model_missing": "Install the base model where the learning worker runs, then retry.",
-    "model_damaged": "The stored model is damaged: restore it from a backup, or train anew.",
-    "not_servable": "Start a run with another method: prefix and prompt cannot be folded into the model.",
-    "worker_lost": "Look at the learning worker's log; a machine short of memory ends the largest process first.",
-    "worker_error": "Look at the learning worker's log, then retry.",
-    "result_unreadable": "Retry: the worker writes the result again from what it has kept.",
-    "cancelled": "Retry to go on where it was.",
+    "clip_gone": _(
+        "A clip of the dataset is missing from the storage: restore it from a backup, or build a new dataset."
+    ),
+    "clip_changed": _("A clip in the storage is not what was stored: check the disk, then build a new dataset."),
+    "dataset_gone": _("The manifest is missing from the storage: restore it from a backup, or build a new dataset."),
+    "dataset_empty": _("Build a dataset with more reviewed segments."),
+    "disk_full": _("Free some space on the learning worker's disk, then retry: it goes on where it was."),
+    "model_missing": _("Install the base model where the learning worker runs, then retry."),
+    "model_damaged": _("The stored model is damaged: restore it from a backup, or train anew."),
+    "not_servable": _("Start a run with another method: prefix and prompt cannot be folded into the model."),
+    "worker_lost": _("Look at the learning worker's log; a machine short of memory ends the largest process first."),
+    "worker_error": _("Look at the learning worker's log, then retry."),
+    "result_unreadable": _("Retry: the worker writes the result again from what it has kept."),
+    "cancelled": _("Retry to go on where it was."),
 }
 
 
@@ -89,7 +93,9 @@ def run_view(run: TrainingRun | None) -> dict[str, Any] | None:
         spent = (now - run.started_at).total_seconds()
         left = timedelta(seconds=spent * (1 - run.fraction) / run.fraction)
     log = run.progress.get("log", [])
-    stage = "Waiting in line" if run.state == TrainingRun.State.QUEUED else STAGE_NAMES.get(run.stage, run.stage)
+    stage = (
+        gettext("Waiting in line") if run.state == TrainingRun.State.QUEUED else STAGE_NAMES.get(run.stage, run.stage)
+    )
     return {
         "run": run,
         "stage": stage,
@@ -100,7 +106,7 @@ def run_view(run: TrainingRun | None) -> dict[str, Any] | None:
         "checks": run.verdict.get("checks", []),
         "gain": run.verdict.get("gain", {}),
         "fit": run.progress.get("fit", {}),
-        "cure": CURES.get(run.error_code, "Retry it; if it fails again, look at the learning worker's log."),
+        "cure": CURES.get(run.error_code, gettext("Retry it; if it fails again, look at the learning worker's log.")),
         "silent": run.state == TrainingRun.State.WORKING
         and run.heard_at is not None
         and (now - run.heard_at).total_seconds() > 45,
@@ -127,7 +133,7 @@ def model_view(model: Model) -> dict[str, Any]:
     pairs = []
     if judged is not None:
         found = {(e.role, e.data_name): e for e in judged.evaluations.select_related("dataset")}
-        for name, label in (("golden", "Golden set"), ("old", "Old domain")):
+        for name, label in (("golden", gettext("Golden set")), ("old", gettext("Old domain"))):
             if ("candidate", name) in found:
                 pairs.append({"label": label, "after": found["candidate", name], "before": found.get(("served", name))})
     return {
@@ -178,12 +184,15 @@ def dataset_view(user: User, dataset: Dataset) -> dict[str, Any]:
     return {
         "dataset": dataset,
         "tables": [
-            {"title": title, "rows": [(key or "not said", *count.values()) for key, count in table.items()]}
-            for key_, title in (("split", "Split"), ("source", "Source"), ("team", "Team"))
+            {"title": title, "rows": [(key or gettext("not said"), *count.values()) for key, count in table.items()]}
+            for key_, title in (("split", gettext("Split")), ("source", gettext("Source")), ("team", gettext("Team")))
             if (table := dataset.counts.get(key_))
         ],
         "speakers": sorted(
-            ((key or "not said", c["rows"], c["seconds"]) for key, c in dataset.counts.get("speaker", {}).items()),
+            (
+                (key or gettext("not said"), c["rows"], c["seconds"])
+                for key, c in dataset.counts.get("speaker", {}).items()
+            ),
             key=lambda row: -row[1],
         ),
         "rows": shown,

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from callcenter.accounts.models import Role, User
 from callcenter.calls.models import Call, Recording
@@ -67,12 +68,12 @@ class Mask(models.Model):
     """
 
     class State(models.TextChoices):
-        WAITING = "waiting", "Waiting to be muted"
-        MUTING = "muting", "Being muted"
-        CHECKING = "checking", "Being listened to again"
-        DONE = "done", "Muted and checked"
-        FAILED = "failed", "Failed"
-        RESOLVED = "resolved", "Decided by a person"
+        WAITING = "waiting", _("Waiting to be muted")
+        MUTING = "muting", _("Being muted")
+        CHECKING = "checking", _("Being listened to again")
+        DONE = "done", _("Muted and checked")
+        FAILED = "failed", _("Failed")
+        RESOLVED = "resolved", _("Decided by a person")
 
     OPEN = (State.WAITING, State.MUTING, State.CHECKING, State.FAILED)
     WORKING = (State.WAITING, State.MUTING, State.CHECKING)

@@ -9,6 +9,8 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from analytics.redaction import ALWAYS_HIDDEN, KINDS
@@ -21,7 +23,7 @@ from callcenter.privacy import selectors
 from callcenter.privacy.models import Mask
 from callcenter.privacy.services import levels, masking
 
-SHOWS = (("failed", "To decide"), ("mine", "Yours"), ("working", "In progress"), ("all", "All"))
+SHOWS = (("failed", _("To decide")), ("mine", _("Yours")), ("working", _("In progress")), ("all", _("All")))
 DECIDERS = levels.REVEALERS
 
 
@@ -51,17 +53,15 @@ def mask_assign(request: HttpRequest, mask_id: int) -> HttpResponse:
     """Say who looks after it."""
     chosen = request.POST.get("owner", "")
     owner = User.objects.filter(pk=int(chosen)).first() if chosen.isdecimal() and len(chosen) < 11 else None
-    name = owner.name if owner else "nobody"
-    return _act(
-        request, mask_id, lambda m: masking.assign(mask=m, owner=owner, by=person(request)), f"Given to {name}."
-    )
+    done = gettext("Given to {name}.").format(name=owner.name) if owner else gettext("Given to nobody.")
+    return _act(request, mask_id, lambda m: masking.assign(mask=m, owner=owner, by=person(request)), done)
 
 
 @require_POST
 @roles_required(*DECIDERS)
 def mask_retry(request: HttpRequest, mask_id: int) -> HttpResponse:
     """Mute and listen again."""
-    done = "The recording is being muted and listened to again."
+    done = gettext("The recording is being muted and listened to again.")
     return _act(request, mask_id, lambda m: masking.retry(mask=m, by=person(request)), done)
 
 
@@ -73,10 +73,10 @@ def mask_stretch(request: HttpRequest, mask_id: int) -> HttpResponse:
 
     def act(mask: Mask) -> None:
         if start is None or end is None:
-            raise CallcenterError("Give both times in seconds, such as 12.5.", code="bad_times")
+            raise CallcenterError(gettext("Give both times in seconds, such as 12.5."), code="bad_times")
         masking.mute_stretch(mask=mask, start_ms=start, end_ms=end, by=person(request))
 
-    return _act(request, mask_id, act, "The stretch is being muted.")
+    return _act(request, mask_id, act, gettext("The stretch is being muted."))
 
 
 @require_POST
@@ -84,7 +84,7 @@ def mask_stretch(request: HttpRequest, mask_id: int) -> HttpResponse:
 def mask_resolve(request: HttpRequest, mask_id: int) -> HttpResponse:
     """Decide: heard as it is muted now, or closed for good."""
     release, reason = request.POST.get("verdict") == "release", request.POST.get("reason", "")
-    done = "The recording can be heard now." if release else "The recording stays closed."
+    done = gettext("The recording can be heard now.") if release else gettext("The recording stays closed.")
     return _act(
         request,
         mask_id,
@@ -129,7 +129,7 @@ def level_set(request: HttpRequest) -> HttpResponse:
     except CallcenterError as error:
         messages.error(request, error.message)
     else:
-        messages.success(request, "Saved. What can be searched for follows in the background.")
+        messages.success(request, gettext("Saved. What can be searched for follows in the background."))
     return redirect("privacy:levels")
 
 
@@ -150,7 +150,12 @@ def reveal(request: HttpRequest, call_id: uuid.UUID) -> HttpResponse:
         messages.error(request, error.message)
     else:
         shown = ", ".join(levels.LABELS[kind].lower() for kind in row.kinds)
-        messages.success(request, f"Shown to you for {levels.REVEAL_MINUTES} minutes: {shown}.")
+        messages.success(
+            request,
+            gettext("Shown to you for {reveal_minutes} minutes: {shown}.").format(
+                reveal_minutes=levels.REVEAL_MINUTES, shown=shown
+            ),
+        )
     return redirect(call)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext
 
 from asr_worker.types import Transcript as TranscriptDocument
 from callcenter.accounts.decorators import EDITORS, SUPERVISORS
@@ -42,13 +43,13 @@ def locked_call(call_id: UUID | str, user: User) -> Call:
     The caller has opened a transaction.
     """
     if not may_correct(user):
-        raise CallcenterError("You may read this call but not correct it.", code="not_allowed")
+        raise CallcenterError(gettext("You may read this call but not correct it."), code="not_allowed")
     visible = Call.objects.visible_to(user).filter(pk=call_id)
     call = Call.objects.select_for_update(of=("self",)).filter(pk__in=visible.values("pk")).first()
     if call is None:
-        raise CallcenterError("There is no such call.", code="not_found")
+        raise CallcenterError(gettext("There is no such call."), code="not_found")
     if call.transcript is None:
-        raise CallcenterError("This call has no transcript yet.", code="no_transcript")
+        raise CallcenterError(gettext("This call has no transcript yet."), code="no_transcript")
     return call
 
 

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from django.utils.translation import gettext
+
 from callcenter.review.edits import merge_change, party_change, split_change, text_changes
 from callcenter.review.replay import Change, Piece, Spoken, State, Unfit
 from callcenter.review.scoring import plain
@@ -126,7 +128,7 @@ def _stretch(state: State, change: Change, party: str) -> tuple[Piece, int, int]
         if piece.words and (best is None or shared > best[0]):
             best = (shared, piece)
     if best is None:
-        raise Unfit("Nobody speaks at this time in the new transcript.")
+        raise Unfit(gettext("Nobody speaks at this time in the new transcript."))
     words = best[1].words
     inside = [n for n, w in enumerate(words) if change.start_ms <= (w.start_ms + w.end_ms) // 2 <= change.end_ms]
     if inside:
@@ -177,7 +179,7 @@ def _same_stretch(state: State, change: Change, least: float) -> Piece:
         if piece.words and union > 0 and shared / union > share:
             best, share = piece, shared / union
     if best is None or share < least or share <= 0:
-        raise Unfit("No turn of the new transcript is about as long at this time.")
+        raise Unfit(gettext("No turn of the new transcript is about as long at this time."))
     return best
 
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 from typing import Any
 
+from django.utils.translation import gettext
+
 from callcenter.review.replay import Cell, Change, Piece, State, Unfit
 
 MAX_WORDS = 2000
@@ -16,7 +18,11 @@ def words_of(text: str) -> list[str]:
     """Return the words of a typed text. Raises Unfit for one that is too long to be a turn."""
     words = text.replace("\x00", " ").split()
     if len(words) > MAX_WORDS or any(len(word) > MAX_LETTERS for word in words):
-        raise Unfit(f"That is too long for one turn (at most {MAX_WORDS} words of {MAX_LETTERS} letters).")
+        raise Unfit(
+            gettext("That is too long for one turn (at most {max_words} words of {max_letters} letters).").format(
+                max_words=MAX_WORDS, max_letters=MAX_LETTERS
+            )
+        )
     return words
 
 
@@ -68,7 +74,7 @@ def split_change(piece: Piece, at: int) -> list[Change]:
     """Return the correction that begins a new turn at the word number `at` of the piece. Raises Unfit."""
     words = piece.words
     if not 0 < at < len(words):
-        raise Unfit("A turn is split before one of its words, not at its edge.")
+        raise Unfit(gettext("A turn is split before one of its words, not at its edge."))
     left = at
     for n, cell in enumerate(piece.cells):
         if left == 0 and cell.words:
@@ -76,12 +82,14 @@ def split_change(piece: Piece, at: int) -> list[Change]:
             return [_at(piece, n, cell.first, 0, words[at].start_ms)]
         if left < len(cell.words):
             if cell.first == cell.last:
-                raise Unfit("These words stand in the place of a single one that was heard; split beside them.")
+                raise Unfit(
+                    gettext("These words stand in the place of a single one that was heard; split beside them.")
+                )
             share = round(left / len(cell.words) * (cell.last - cell.first + 1))
             first = min(cell.last, max(cell.first + 1, cell.first + share))
             return [_at(piece, n, first, left, words[at].start_ms)]
         left -= len(cell.words)
-    raise Unfit("A turn is split before one of its words, not at its edge.")
+    raise Unfit(gettext("A turn is split before one of its words, not at its edge."))
 
 
 def merge_change(state: State, piece: Piece, direction: str) -> list[Change]:
@@ -91,8 +99,9 @@ def merge_change(state: State, piece: Piece, direction: str) -> list[Change]:
     others = shown[here + 1 :] if direction == "next" else list(reversed(shown[:here]))
     other = next((p for p in others if p.party == piece.party), None)
     if other is None:
-        where = "after" if direction == "next" else "before"
-        raise Unfit(f"There is no turn of the same party {where} this one.")
+        if direction == "next":
+            raise Unfit(gettext("There is no turn of the same party after this one."))
+        raise Unfit(gettext("There is no turn of the same party before this one."))
     first, second = (piece, other) if direction == "next" else (other, piece)
     turn, word = second.key
     start, end = second.span()
@@ -103,13 +112,17 @@ def times_change(piece: Piece, number: int, start_ms: int, end_ms: int) -> list[
     """Return the correction that gives one word of the piece its times. Raises Unfit when they cannot be."""
     words = piece.words
     if not 0 <= number < len(words):
-        raise Unfit("This turn has no such word.")
+        raise Unfit(gettext("This turn has no such word."))
     if end_ms <= start_ms or start_ms < 0:
-        raise Unfit("A word must end after it starts.")
+        raise Unfit(gettext("A word must end after it starts."))
     if number and start_ms < words[number - 1].end_ms:
-        raise Unfit(f"The word before it ends at {words[number - 1].end_ms / 1000:.2f} s.")
+        raise Unfit(
+            gettext("The word before it ends at {end_ms:.2f} s.").format(end_ms=words[number - 1].end_ms / 1000)
+        )
     if number + 1 < len(words) and end_ms > words[number + 1].start_ms:
-        raise Unfit(f"The word after it starts at {words[number + 1].start_ms / 1000:.2f} s.")
+        raise Unfit(
+            gettext("The word after it starts at {start_ms:.2f} s.").format(start_ms=words[number + 1].start_ms / 1000)
+        )
     old = words[number]
     if (old.start_ms, old.end_ms) == (start_ms, end_ms):
         return []
@@ -131,7 +144,7 @@ def times_change(piece: Piece, number: int, start_ms: int, end_ms: int) -> list[
                 )
             ]
         left -= len(cell.words)
-    raise Unfit("This turn has no such word.")
+    raise Unfit(gettext("This turn has no such word."))
 
 
 def _by_turn(cells: Sequence[Cell], first: int, last: int) -> list[tuple[int, int]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from django.contrib.postgres.search import SearchQuery
 from django.db import transaction
 from django.db.models import F
+from django.utils.translation import gettext
 
 from callcenter.accounts.models import User
 from callcenter.calls.models import Call, Turn
@@ -102,7 +103,7 @@ def fix_all(*, user: User, wrong: str, right: str, chosen: Sequence[str]) -> Fix
             continue
         by_call.setdefault(call_id, {}).setdefault(key, set()).add(at)
     if not by_call:
-        raise CallcenterError("Choose at least one place.", code="nothing_chosen")
+        raise CallcenterError(gettext("Choose at least one place."), code="nothing_chosen")
     group = uuid.uuid4()
     turns = calls = left = 0
     for call_id in sorted(by_call):
@@ -144,9 +145,9 @@ def _edits(
 def _wanted(wrong: str) -> list[str]:
     wanted = [plain(word) for word in wrong.split() if plain(word)]
     if not wanted:
-        raise CallcenterError("Say which word or phrase is wrong.", code="nothing_to_find")
+        raise CallcenterError(gettext("Say which word or phrase is wrong."), code="nothing_to_find")
     if len(wanted) > MAX_WORDS:
-        raise CallcenterError(f"At most {MAX_WORDS} words.", code="too_many")
+        raise CallcenterError(gettext("At most {max_words} words.").format(max_words=MAX_WORDS), code="too_many")
     return wanted
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import models
 from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy as _
 
 from callcenter.accounts.models import Team, User
 from callcenter.calls.models import Call, Transcript
@@ -31,19 +32,19 @@ class Correction(models.Model):
     """
 
     class Kind(models.TextChoices):
-        TEXT = "text", "Words"
-        PARTY = "party", "Party"
-        SPLIT = "split", "Split"
-        MERGE = "merge", "Merge"
-        TIMES = "times", "Times"
+        TEXT = "text", _("Words")
+        PARTY = "party", _("Party")
+        SPLIT = "split", _("Split")
+        MERGE = "merge", _("Merge")
+        TIMES = "times", _("Times")
 
     class Status(models.TextChoices):
-        PENDING = "pending", "Waiting for approval"
-        APPROVED = "approved", "Approved"
-        REJECTED = "rejected", "Rejected"
-        WITHDRAWN = "withdrawn", "Withdrawn"
-        SETTLED = "settled", "Already right"
-        STRANDED = "stranded", "No longer applies"
+        PENDING = "pending", _("Waiting for approval")
+        APPROVED = "approved", _("Approved")
+        REJECTED = "rejected", _("Rejected")
+        WITHDRAWN = "withdrawn", _("Withdrawn")
+        SETTLED = "settled", _("Already right")
+        STRANDED = "stranded", _("No longer applies")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     call = models.ForeignKey(Call, on_delete=models.CASCADE, related_name="corrections")
@@ -97,8 +98,8 @@ class Review(models.Model):
     """
 
     class Outcome(models.TextChoices):
-        CORRECTED = "corrected", "Corrected"
-        CONFIRMED = "confirmed", "Confirmed"
+        CORRECTED = "corrected", _("Corrected")
+        CONFIRMED = "confirmed", _("Confirmed")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     call = models.ForeignKey(Call, on_delete=models.CASCADE, related_name="reviews")

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import F, QuerySet
+from django.utils.translation import gettext
 
 from asr_worker.types import Transcript as TranscriptDocument
 from callcenter.calls.models import Call, Transcript, Turn
@@ -36,7 +37,7 @@ def load(transcript: Transcript) -> TranscriptDocument:
     try:
         return TranscriptDocument.from_json(json.loads(store().get_bytes(transcript.artefact_key)))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        message = "The stored transcript of this call cannot be read; process the call again to correct it."
+        message = gettext("The stored transcript of this call cannot be read; process the call again to correct it.")
         raise CallcenterError(message, code="artefact_unreadable") from error
 
 

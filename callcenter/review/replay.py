@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import Any
 
+from django.utils.translation import gettext
+
 from asr_worker.types import Transcript, Word
 
 #: A quick speaker needs about this long for a letter; new words get at least that where there is room.
@@ -155,7 +157,7 @@ class State:
         for piece in self._holders.get(turn, ()):
             if any(cell.turn == turn and cell.first <= word <= cell.last for cell in piece.cells):
                 return piece
-        raise Unfit("The transcript has no such word.")
+        raise Unfit(gettext("The transcript has no such word."))
 
     def heard_in(self, piece: Piece) -> list[Word]:
         """Return what the model had heard where this piece stands."""
@@ -201,13 +203,13 @@ class State:
         cell = piece.cells[at]
         if cell.first < change.first:
             if not 0 < change.position < len(cell.words):
-                raise Unfit("The words at this place read differently by now.")
+                raise Unfit(gettext("The words at this place read differently by now."))
             left = Cell(cell.turn, cell.first, change.first - 1, cell.words[: change.position], list(cell.changes))
             right = Cell(cell.turn, change.first, cell.last, cell.words[change.position :], list(cell.changes))
             piece.cells[at : at + 1] = [left, right]
             at += 1
         if at == 0:
-            raise Unfit("A turn begins here already.")
+            raise Unfit(gettext("A turn begins here already."))
         rest = piece.cells[at:]
         del piece.cells[at:]
         anchor = next((c.words[0].start_ms for c in rest if c.words), piece.span()[1])
@@ -224,12 +226,12 @@ class State:
     def _merge(self, change: Change) -> None:
         piece = self.find(change.turn, change.first)
         if piece.key != (change.turn, change.first):
-            raise Unfit("No turn begins at this word any more.")
+            raise Unfit(gettext("No turn begins at this word any more."))
         target = self.find(int(change.after[0]), int(change.after[1]))
         if target is piece:
-            raise Unfit("These turns are one already.")
+            raise Unfit(gettext("These turns are one already."))
         if target.party != piece.party:
-            raise Unfit("The two turns are of different parties.")
+            raise Unfit(gettext("The two turns are of different parties."))
         first, second = sorted((target, piece), key=lambda p: p.span()[0])
         first.end_ms = max(first.span()[1], second.span()[1]) if second.end_ms is not None else None
         # One may lie within the other, where a turn between them was given to their party.
@@ -246,7 +248,7 @@ class State:
         i, _ = _range(piece, change)
         cell = piece.cells[i]
         if change.position >= len(cell.words):
-            raise Unfit("The words at this place read differently by now.")
+            raise Unfit(gettext("The words at this place read differently by now."))
         number = sum(len(c.words) for c in piece.cells[:i]) + change.position
         words = piece.words
         before = words[number - 1].end_ms if number else 0
@@ -361,7 +363,7 @@ def _range(piece: Piece, change: Change) -> tuple[int, int]:
         if cell.turn == change.turn and cell.last == change.last:
             j = n
     if i is None or j is None or j < i or any(cell.turn != change.turn for cell in piece.cells[i : j + 1]):
-        raise Unfit("The words around it were changed, joined or parted by another correction.")
+        raise Unfit(gettext("The words around it were changed, joined or parted by another correction."))
     return i, j
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from asr_worker.types import PARTIES
 from asr_worker.types import Transcript as TranscriptDocument
@@ -76,7 +77,7 @@ def correct_turn(
     """
     data = data or {}
     if action not in ACTIONS:
-        raise CallcenterError("This is not something that can be done to a turn.", code="bad_action")
+        raise CallcenterError(gettext("This is not something that can be done to a turn."), code="bad_action")
     with transaction.atomic():
         call = locked_call(call_id, user)
         mine = str(data.get("text", "")) if action == "text" else ""
@@ -123,7 +124,7 @@ def undo(*, call_id: Any, user: User) -> list[Correction]:
         mine = Correction.objects.filter(transcript=call.transcript, author=user, root=None, created_at__gte=day).live()
         last = mine.order_by("-order").first()
         if last is None:
-            raise CallcenterError("You have corrected nothing here that could be undone.", code="nothing")
+            raise CallcenterError(gettext("You have corrected nothing here that could be undone."), code="nothing")
         rows = list(mine.filter(group=last.group))
         _withdraw(call, rows, user)
     return rows
@@ -139,7 +140,7 @@ def withdraw_group(*, group: uuid.UUID, user: User) -> int:
         found = found.filter(author=user)
     call_ids = sorted(set(found.values_list("call_id", flat=True)))
     if not call_ids:
-        raise CallcenterError("There is nothing left to undo.", code="nothing")
+        raise CallcenterError(gettext("There is nothing left to undo."), code="nothing")
     for call_id in call_ids:
         with transaction.atomic():
             call = locked_call(call_id, user)
@@ -170,7 +171,7 @@ def apply_stranded(*, correction: Correction, user: User) -> Saved:
         call = locked_call(correction.call_id, user)
         row = Correction.objects.filter(pk=correction.pk, transcript=call.transcript, status=Status.STRANDED).first()
         if row is None:
-            raise CallcenterError("This correction is not waiting for anything any more.", code="nothing")
+            raise CallcenterError(gettext("This correction is not waiting for anything any more."), code="nothing")
         view = view_of(call, user)
         try:
             changes = place_by_hand(correction=row, state=view.done.state, document=view.document)
@@ -195,7 +196,7 @@ def dismiss_stranded(*, correction: Correction, user: User) -> None:
         call = locked_call(correction.call_id, user)
         row = Correction.objects.filter(pk=correction.pk, call=call, status=Status.STRANDED).first()
         if row is None:
-            raise CallcenterError("This correction is not waiting for anything any more.", code="nothing")
+            raise CallcenterError(gettext("This correction is not waiting for anything any more."), code="nothing")
         _decide([row], Status.WITHDRAWN, user)
         audit.record("correction.dismiss", row, user=user, call=str(call.pk))
 
@@ -242,9 +243,11 @@ def typed_in(call: Call, user: User, view: View, piece: Piece, new: list[str]) -
 def _unchanged(view: View, turn: int, word: int, digest: str, mine: str) -> Piece:
     piece = _shown(view, turn, word)
     if piece is None:
-        raise Conflict("Somebody joined this turn with another one or emptied it meanwhile.", theirs=None, mine=mine)
+        raise Conflict(
+            gettext("Somebody joined this turn with another one or emptied it meanwhile."), theirs=None, mine=mine
+        )
     if piece.digest() != digest:
-        raise Conflict("Somebody else changed this turn meanwhile.", theirs=piece, mine=mine)
+        raise Conflict(gettext("Somebody else changed this turn meanwhile."), theirs=piece, mine=mine)
     return piece
 
 
@@ -261,7 +264,7 @@ def _changes(action: str, data: dict[str, Any], view: View, piece: Piece, call: 
     if action == "party":
         party = str(data.get("party", ""))
         if party not in PARTIES:
-            raise Unfit("A party is agent, customer or unknown.")
+            raise Unfit(gettext("A party is agent, customer or unknown."))
         return party_change(piece, OTHER[party] if call.parties_swapped else party)
     if action == "text":
         return text_changes(piece, typed_in(call, user, view, piece, words_of(str(data.get("text", "")))))
@@ -271,7 +274,9 @@ def _changes(action: str, data: dict[str, Any], view: View, piece: Piece, call: 
         return split_change(piece, _number_in(data, "at"))
     start, end = _number_in(data, "start_ms"), _number_in(data, "end_ms")
     if end > view.document.duration_ms:
-        raise Unfit(f"The recording ends at {view.document.duration_ms / 1000:.2f} s.")
+        raise Unfit(
+            gettext("The recording ends at {duration_ms:.2f} s.").format(duration_ms=view.document.duration_ms / 1000)
+        )
     return times_change(piece, _number_in(data, "number"), start, end)
 
 
@@ -279,7 +284,7 @@ def _number_in(data: dict[str, Any], name: str) -> int:
     try:
         return int(data.get(name, ""))
     except (TypeError, ValueError) as error:
-        raise Unfit("A number is missing.") from error
+        raise Unfit(gettext("A number is missing.")) from error
 
 
 def _record(call: Call, user: User, changes: Sequence[Change], group: uuid.UUID, *, pending: bool) -> list[Correction]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from callcenter.accounts.models import Team, User
 from callcenter.core import audit
@@ -43,19 +44,21 @@ def add_terms(*, texts: Iterable[str], team: Team | None, by: User, note: str = 
     """Add terms and return (added, why each other one was not). Raises CallcenterError for too long a list."""
     wanted = list(dict.fromkeys(" ".join(text.replace("\x00", " ").split()) for text in texts if text.strip()))
     if len(wanted) > MAX_IMPORT:
-        raise CallcenterError(f"At most {MAX_IMPORT} terms at once.", code="too_many")
+        raise CallcenterError(
+            gettext("At most {max_import} terms at once.").format(max_import=MAX_IMPORT), code="too_many"
+        )
     added: list[Term] = []
     refused: list[str] = []
     for text in wanted:
         if problem := _problem(text):
-            refused.append(f"“{text[:40]}”: {problem}")
+            refused.append(gettext("“{text}”: {problem}").format(text=text[:40], problem=problem))
             continue
         try:
             with transaction.atomic():
                 term = Term.objects.create(text=text, team=team, note=note[:200], created_by=by, used_at=timezone.now())
                 audit.record("term.add", term, user=by, team=team.pk if team else None)
         except IntegrityError:
-            refused.append(f"“{text[:40]}” is in the list already.")
+            refused.append(gettext("“{text}” is in the list already.").format(text=text[:40]))
             continue
         added.append(term)
     if added:
@@ -80,7 +83,9 @@ def read_list(data: bytes, name: str = "") -> list[str]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise CallcenterError("This is not a text file (UTF-8), one term on a line.", code="not_text") from error
+        raise CallcenterError(
+            gettext("This is not a text file (UTF-8), one term on a line."), code="not_text"
+        ) from error
     rows = [row[0].strip() for row in csv.reader(io.StringIO(text)) if row and row[0].strip()]
     return rows[1:] if rows and rows[0].casefold() in {"term", "text", "word", "name"} else rows
 
@@ -123,9 +128,9 @@ def rare_words(words: Iterable[str], transcripts: int) -> set[str]:
 
 def _problem(text: str) -> str:
     if len(text) > 80:
-        return "longer than 80 letters."
+        return gettext("longer than 80 letters.")
     if len(plain(text)) < 2:
-        return "has no letters that could be heard."
+        return gettext("has no letters that could be heard.")
     if len(text.split()) > 4:
-        return "has more than four words."
+        return gettext("has more than four words.")
     return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext_lazy as _
 
 from callcenter.insights.answers.models import Article
 
@@ -12,18 +13,18 @@ from callcenter.insights.answers.models import Article
 class ArticleForm(forms.Form):
     """Title, text, reply template, sample questions, tags."""
 
-    title = forms.CharField(max_length=200)
-    body = forms.CharField(label="Text", max_length=40_000, widget=forms.Textarea(attrs={"rows": 12}))
+    title = forms.CharField(label=_("Title"), max_length=200)
+    body = forms.CharField(label=_("Text"), max_length=40_000, widget=forms.Textarea(attrs={"rows": 12}))
     reply = forms.CharField(
-        label="Reply template", required=False, max_length=40_000, widget=forms.Textarea(attrs={"rows": 5}),
-        help_text="What an agent may say or send. It is shown on calls that this article answers.",
+        label=_("Reply template"), required=False, max_length=40_000, widget=forms.Textarea(attrs={"rows": 5}),
+        help_text=_("What an agent may say or send. It is shown on calls that this article answers."),
     )  # fmt: skip
     questions = forms.CharField(
-        label="How customers ask for it", required=False, max_length=4000,
-        widget=forms.Textarea(attrs={"rows": 3}), help_text="One question a line; each counts like the title.",
+        label=_("How customers ask for it"), required=False, max_length=4000,
+        widget=forms.Textarea(attrs={"rows": 3}), help_text=_("One question a line; each counts like the title."),
     )  # fmt: skip
-    tags = forms.CharField(required=False, max_length=400, help_text="Comma separated.")
-    enabled = forms.BooleanField(required=False, initial=True, label="In use")
+    tags = forms.CharField(label=_("Tags"), required=False, max_length=400, help_text=_("Comma separated."))
+    enabled = forms.BooleanField(required=False, initial=True, label=_("In use"))
 
     def __init__(self, *args: Any, article: Article | None = None, **kwargs: Any) -> None:
         if article is not None:

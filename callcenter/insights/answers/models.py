@@ -9,6 +9,7 @@ from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVector, SearchVectorField
 from django.db import models
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from callcenter.accounts.models import User
 from callcenter.calls.models import Call, Transcript
@@ -92,8 +93,8 @@ class NextAction(models.Model):
     """What to do when a call is about an intent, or carries a risk."""
 
     class Kind(models.TextChoices):
-        INTENT = "intent", "Intent"
-        RISK = "risk", "Risk"
+        INTENT = "intent", _("Intent")
+        RISK = "risk", _("Risk")
 
     kind = models.CharField(max_length=6, choices=Kind.choices)
     key = models.CharField(max_length=60)

@@ -9,6 +9,7 @@ import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.text import slugify
+from django.utils.translation import gettext
 
 from callcenter.accounts.models import User
 from callcenter.calls.models import Call
@@ -44,11 +45,13 @@ def save_article(
     if not values.get("title", article.title if article else "") or not values.get(
         "body", article.body if article else ""
     ):
-        raise CallcenterError("An article needs a title and a text.", code="empty")
+        raise CallcenterError(gettext("An article needs a title and a text."), code="empty")
     if len(values.get("body", "")) > MAX_BODY or len(values.get("reply", "")) > MAX_BODY:
-        raise CallcenterError(f"An article may have {MAX_BODY:,} letters.", code="too_long")
+        raise CallcenterError(
+            gettext("An article may have {max_body:,} letters.").format(max_body=MAX_BODY), code="too_long"
+        )
     if len(values.get("title", "")) > 200:
-        raise CallcenterError("A title may have 200 letters.", code="too_long")
+        raise CallcenterError(gettext("A title may have 200 letters."), code="too_long")
     with transaction.atomic():
         if article is None:
             row = Article(key=key or _free_key(values["title"]))
@@ -67,7 +70,7 @@ def save_article(
                 with transaction.atomic():
                     row.save()
             except IntegrityError as error:
-                raise CallcenterError("There is an article of this key already.", code="key_taken") from error
+                raise CallcenterError(gettext("There is an article of this key already."), code="key_taken") from error
         if changed:
             ArticleVersion.objects.create(
                 article=row, number=row.version, content={name: getattr(row, name) for name in CONTENT}, author=by
@@ -82,7 +85,7 @@ def restore_version(*, article: Article, number: int, by: User) -> Article:
     """Make an earlier version the present one, as a new version."""
     old = article.versions.filter(number=number).first()
     if old is None:
-        raise CallcenterError("There is no such version.", code="no_version")
+        raise CallcenterError(gettext("There is no such version."), code="no_version")
     return save_article(by=by, article=article, enabled=article.enabled, **old.content)[0]
 
 
@@ -212,10 +215,10 @@ def save_action(*, by: User, kind: str, key: str, text: str, enabled: bool = Tru
 
     known = set(Category.values) if kind == "risk" else set(Intent.objects.values_list("name", flat=True))
     if kind not in NextAction.Kind.values or key not in known:
-        raise CallcenterError("Choose an intent or a risk that exists.", code="unknown_key")
+        raise CallcenterError(gettext("Choose an intent or a risk that exists."), code="unknown_key")
     said = typed(text.replace("\x00", "").strip())
     if len(said) > 400:
-        raise CallcenterError("An action may have 400 letters.", code="too_long")
+        raise CallcenterError(gettext("An action may have 400 letters."), code="too_long")
     with transaction.atomic():
         if not said:
             for row in NextAction.objects.filter(kind=kind, key=key):

@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from callcenter.accounts.decorators import READERS, SUPERVISORS, person, roles_required
@@ -62,7 +63,10 @@ def article_edit(request: HttpRequest, article_id: uuid.UUID | None = None) -> H
         except CallcenterError as error:
             form.add_error(None, error.message)
         else:
-            messages.success(request, f"Saved as version {saved.version}." if changed else "Saved.")
+            messages.success(
+                request,
+                gettext("Saved as version {version}.").format(version=saved.version) if changed else gettext("Saved."),
+            )
             return redirect(saved)
     context = {"form": form, "article": found}
     return render(request, "insights/answers/edit.html", context, status=400 if form.errors else 200)
@@ -78,7 +82,10 @@ def article_restore(request: HttpRequest, article_id: uuid.UUID, number: int) ->
     except CallcenterError as error:
         messages.error(request, error.message)
     else:
-        messages.success(request, f"Version {number} is back, as version {found.version}.")
+        messages.success(
+            request,
+            gettext("Version {number} is back, as version {version}.").format(number=number, version=found.version),
+        )
     return redirect(found)
 
 
@@ -88,7 +95,7 @@ def article_delete(request: HttpRequest, article_id: uuid.UUID) -> HttpResponse:
     """Remove an article."""
     found = get_object_or_404(Article, pk=article_id)
     services.delete_article(article=found, by=person(request))
-    messages.success(request, f"The article “{found.title}” is gone.")
+    messages.success(request, gettext("The article “{title}” is gone.").format(title=found.title))
     return redirect("answers:list")
 
 
@@ -104,12 +111,12 @@ def actions(request: HttpRequest) -> HttpResponse:
         except CallcenterError as error:
             problem = {"row": f"{kind}:{key}", "message": error.message, "text": text}
         else:
-            messages.success(request, "Saved." if text.strip() else "Taken away.")
+            messages.success(request, gettext("Saved.") if text.strip() else gettext("Taken away."))
             return redirect("answers:actions")
     saved = {(a.kind, a.key): a.text for a in NextAction.objects.all()}
     groups = [
-        ("risk", "Risks", Category.choices),
-        ("intent", "Intents", Intent.objects.filter(enabled=True).values_list("name", "label")),
+        ("risk", gettext("Risks"), Category.choices),
+        ("intent", gettext("Intents"), Intent.objects.filter(enabled=True).values_list("name", "label")),
     ]
     rows = [
         (label, [

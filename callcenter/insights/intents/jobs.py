@@ -16,6 +16,7 @@ import structlog
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from callcenter.accounts.models import User
 from callcenter.calls.models import Call
@@ -49,7 +50,7 @@ def preview(*, edit: dict[str, Any], by: User) -> IntentJob:
     proposed = taxonomy.proposal(edit, version.content)
     found = diff.changes(version.content, proposed)
     if not found:
-        raise CallcenterError("Nothing is changed.", code="nothing_changed")
+        raise CallcenterError(gettext("Nothing is changed."), code="nothing_changed")
     job = IntentJob.objects.create(
         task=Task.PREVIEW,
         version=version.number,
@@ -76,7 +77,7 @@ def relabel(*, by: User | None) -> IntentJob:
             job = IntentJob.objects.create(task=Task.RELABEL, version=version.number, created_by=by)
             audit.record("taxonomy.relabel", job, user=by, version=version.number)
     except IntegrityError as error:
-        raise CallcenterError("Stored calls are being re-labelled already.", code="busy") from error
+        raise CallcenterError(gettext("Stored calls are being re-labelled already."), code="busy") from error
     send(job)
     return job
 
@@ -86,7 +87,7 @@ def cancel(*, job: IntentJob, by: User) -> None:
     if not IntentJob.objects.filter(pk=job.pk, state__in=IntentJob.OPEN).update(
         state=State.CANCELLED, finished_at=timezone.now()
     ):
-        raise CallcenterError("This has ended already.", code="ended")
+        raise CallcenterError(gettext("This has ended already."), code="ended")
     audit.record("taxonomy.cancel", job, user=by, task=job.task)
 
 
@@ -164,7 +165,7 @@ def _preview(job: IntentJob) -> None:
 
 def _visible(job: IntentJob) -> Any:
     if job.created_by is None:
-        raise CallcenterError("Whoever asked for this is gone.", code="no_user")
+        raise CallcenterError(gettext("Whoever asked for this is gone."), code="no_user")
     return Call.objects.visible_to(job.created_by).filter(transcript__isnull=False, insight__isnull=False)
 
 
@@ -191,7 +192,9 @@ def _readers(items: list[dict[str, Any]]) -> Any:
 
     reader = IntentReader({**config(), "intents": taxonomy.for_engine(items)})
     if reader.problem:
-        raise CallcenterError(f"Calls cannot be read: {reader.problem}.", code="no_reader")
+        raise CallcenterError(
+            gettext("Calls cannot be read: {problem}.").format(problem=reader.problem), code="no_reader"
+        )
     return reader
 
 

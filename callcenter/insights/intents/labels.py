@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import Count, F, Max, OuterRef, Subquery
 from django.db.models.functions import Greatest, Least
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from callcenter.accounts.models import User
 from callcenter.calls.models import Call, Turn
@@ -38,14 +39,16 @@ def label(*, call: Call, name: str, by: User, span: tuple[int, int] | None = Non
     Raises CallcenterError for an intent that does not exist or a stretch in which nobody speaks.
     """
     if name != UNKNOWN and not Intent.objects.filter(name=name, enabled=True).exists():
-        raise CallcenterError("Choose one of the intents that are in use.", code="no_intent")
+        raise CallcenterError(gettext("Choose one of the intents that are in use."), code="no_intent")
     if span is not None and not _overlapping(call, *span).exists():
-        raise CallcenterError("Nobody speaks at the chosen place any more; choose another.", code="no_turn")
+        raise CallcenterError(gettext("Nobody speaks at the chosen place any more; choose another."), code="no_turn")
     with transaction.atomic():
         call = Call.objects.select_for_update(of=("self",)).get(pk=call.pk)
         insight = Insight.objects.filter(call=call).first()
         if insight is None:
-            raise CallcenterError("This call has not been understood yet; try again when it is.", code="no_insight")
+            raise CallcenterError(
+                gettext("This call has not been understood yet; try again when it is."), code="no_insight"
+            )
         before = insight.intent
         CallLabel.objects.filter(call=call, withdrawn_at=None).update(withdrawn_at=timezone.now(), withdrawn_by=by)
         made = CallLabel.objects.create(
@@ -68,7 +71,7 @@ def withdraw(*, call: Call, by: User) -> None:
         call = Call.objects.select_for_update(of=("self",)).get(pk=call.pk)
         changed = CallLabel.objects.filter(call=call, withdrawn_at=None)
         if not changed.update(withdrawn_at=timezone.now(), withdrawn_by=by):
-            raise CallcenterError("Nobody has said what this call was about.", code="no_label")
+            raise CallcenterError(gettext("Nobody has said what this call was about."), code="no_label")
         insight = Insight.objects.filter(call=call).first()
         if insight is not None:
             before = insight.intent

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from callcenter.accounts.models import User
 from callcenter.calls.models import Call
@@ -99,16 +100,16 @@ class IntentJob(models.Model):
     """
 
     class Task(models.TextChoices):
-        PREVIEW = "preview", "Preview"
-        RELABEL = "relabel", "Re-labelling"
-        TUNE = "tune", "Tuning"
+        PREVIEW = "preview", _("Preview")
+        RELABEL = "relabel", _("Re-labelling")
+        TUNE = "tune", _("Tuning")
 
     class State(models.TextChoices):
-        QUEUED = "queued", "Waiting"
-        WORKING = "working", "Working"
-        DONE = "done", "Done"
-        FAILED = "failed", "Failed"
-        CANCELLED = "cancelled", "Cancelled"
+        QUEUED = "queued", _("Waiting")
+        WORKING = "working", _("Working")
+        DONE = "done", _("Done")
+        FAILED = "failed", _("Failed")
+        CANCELLED = "cancelled", _("Cancelled")
 
     OPEN = (State.QUEUED, State.WORKING)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from django.utils.translation import gettext
+
 from callcenter.accounts.decorators import SUPERVISORS
 from callcenter.accounts.models import User
 from callcenter.calls.models import Call
@@ -30,7 +32,7 @@ def labelling(call: Call, user: User, turns: Sequence[Any], document: dict[str, 
     read = document.get("model_reading") or {}
     may = user.has_role(*SUPERVISORS) and bool(document)
     items = taxonomy.current().content if (may or said) else []
-    words = {UNKNOWN: "None of them", **{item["name"]: item["label"] for item in items}}
+    words = {UNKNOWN: gettext("None of them"), **{item["name"]: item["label"] for item in items}}
     chosen = said.name if said else document.get("intent", "")
     primary: dict[str, Any] = next((i for i in document.get("intents", []) if i.get("primary")), {})
     return {

@@ -6,6 +6,8 @@ from collections import Counter
 from typing import Any
 
 from django.db.models import Count, Q
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from callcenter.accounts.models import User
 from callcenter.calls.models import Call
@@ -16,14 +18,14 @@ from callcenter.insights.models import Insight
 
 SHOWN_MOVES = 200
 FIGURES = (
-    ("cv_accuracy", "Right intent for an example it has not seen"),
-    ("cv_known_kept", "Of those, sure enough to say so"),
-    ("cv_unseen_refused", "Unknown for what no intent covers"),
-    ("cv_small_talk_refused", "Unknown for small talk"),
-    ("trial_accuracy_plain", "Right intent for an example it has not seen, plain"),
-    ("trial_accuracy", "The same with fitted vectors"),
-    ("trial_known_kept", "Of those, sure enough to say so"),
-    ("trial_unseen_refused", "Unknown for what no intent covers"),
+    ("cv_accuracy", _("Right intent for an example it has not seen")),
+    ("cv_known_kept", _("Of those, sure enough to say so")),
+    ("cv_unseen_refused", _("Unknown for what no intent covers")),
+    ("cv_small_talk_refused", _("Unknown for small talk")),
+    ("trial_accuracy_plain", _("Right intent for an example it has not seen, plain")),
+    ("trial_accuracy", _("The same with fitted vectors")),
+    ("trial_known_kept", _("Of those, sure enough to say so")),
+    ("trial_unseen_refused", _("Unknown for what no intent covers")),
 )
 
 
@@ -87,7 +89,7 @@ def history() -> list[TaxonomyVersion]:
 
 def labels_of(*contents: list[dict[str, Any]]) -> dict[str, str]:
     """Return the words for every intent that occurs; the last content has the last word."""
-    found = {UNKNOWN: "Unknown"}
+    found = {UNKNOWN: gettext("Unknown")}
     for items in contents:
         found |= {item["name"]: item["label"] for item in items}
     return found

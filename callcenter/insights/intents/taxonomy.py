@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext
 
 from callcenter.accounts.models import User
 from callcenter.core import audit
@@ -67,7 +68,7 @@ def proposal(edit: dict[str, Any], now: list[Item]) -> list[Item]:
         return sorted([*(i for i in now if i["name"] != item["name"]), item], key=lambda i: i["name"])
     old = TaxonomyVersion.objects.filter(number=edit["restore"]).first()
     if old is None:
-        raise CallcenterError("That version does not exist.", code="no_version")
+        raise CallcenterError(gettext("That version does not exist."), code="no_version")
     known = {item["name"] for item in old.content}
     later = [{**item, "enabled": False, "parent": ""} for item in now if item["name"] not in known]
     return sorted([*old.content, *later], key=lambda i: i["name"])
@@ -84,11 +85,13 @@ def save(
         newest = TaxonomyVersion.objects.select_for_update().first()
         now = content()
         if newest is None or newest.number != base or newest.content != now:
-            message = "Somebody has changed the taxonomy in the meantime. Look again at what your change would move."
+            message = gettext(
+                "Somebody has changed the taxonomy in the meantime. Look again at what your change would move."
+            )
             raise CallcenterError(message, code="taxonomy_changed")
         found = diff.changes(now, proposed)
         if not found:
-            raise CallcenterError("Nothing is changed.", code="nothing_changed")
+            raise CallcenterError(gettext("Nothing is changed."), code="nothing_changed")
         _write(proposed)
         version = TaxonomyVersion.objects.create(
             number=base + 1,

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from callcenter.accounts.models import User
 from callcenter.core import audit
@@ -33,7 +34,7 @@ def tune(*, by: User | None) -> IntentJob:
             job = IntentJob.objects.create(task=Task.TUNE, version=version.number, total=100, created_by=by)
             audit.record("taxonomy.tune", job, user=by, version=version.number)
     except IntegrityError as error:
-        raise CallcenterError("The vectors are being fitted already.", code="busy") from error
+        raise CallcenterError(gettext("The vectors are being fitted already."), code="busy") from error
     send(job)
     return job
 
@@ -56,7 +57,9 @@ def fit(job: IntentJob) -> None:
     except Stopped:
         return
     except IntentError as error:
-        raise CallcenterError(f"The vectors cannot be fitted: {error}.", code="no_tuning") from error
+        raise CallcenterError(
+            gettext("The vectors cannot be fitted: {error}.").format(error=error), code="no_tuning"
+        ) from error
     end(job, State.DONE, done=100, result={"figures": figures, "lessons": lessons_key(settled)})
 
 

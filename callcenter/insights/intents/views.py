@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from callcenter.accounts.decorators import SUPERVISORS, person, roles_required
@@ -49,7 +50,7 @@ def edit(request: HttpRequest, name: str) -> HttpResponse:
 def _item(items: list[dict[str, Any]], name: str) -> dict[str, Any]:
     found = next((item for item in items if item["name"] == name), None)
     if found is None:
-        raise Http404("There is no such intent.")
+        raise Http404(gettext("There is no such intent."))
     return found
 
 
@@ -109,12 +110,20 @@ def save(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
         jobs.settle(job=job, number=version.number)
         if request.POST.get("relabel"):
             again = jobs.relabel(by=user)
-            messages.success(request, f"Saved as version {version.number}. Stored calls are being read again.")
+            messages.success(
+                request,
+                gettext("Saved as version {number}. Stored calls are being read again.").format(number=version.number),
+            )
             return redirect("intents:job", again.pk)
     except CallcenterError as error:
         messages.error(request, error.message)
         return redirect("intents:change", job.pk)
-    messages.success(request, f"Saved as version {version.number}. New calls are understood with it from now on.")
+    messages.success(
+        request,
+        gettext("Saved as version {number}. New calls are understood with it from now on.").format(
+            number=version.number
+        ),
+    )
     return redirect("intents:list")
 
 
@@ -221,7 +230,7 @@ def label(request: HttpRequest, call_id: uuid.UUID) -> HttpResponse:
     except CallcenterError as error:
         messages.error(request, error.message)
     else:
-        messages.success(request, "Kept. It counts for this call from now on, and the model learns from it.")
+        messages.success(request, gettext("Kept. It counts for this call from now on, and the model learns from it."))
     return redirect(f"{call.get_absolute_url()}#intent")
 
 
@@ -243,5 +252,5 @@ def unlabel(request: HttpRequest, call_id: uuid.UUID) -> HttpResponse:
     except CallcenterError as error:
         messages.error(request, error.message)
     else:
-        messages.success(request, "Taken back. The call is again about what the model read.")
+        messages.success(request, gettext("Taken back. The call is again about what the model read."))
     return redirect(f"{call.get_absolute_url()}#intent")

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from django.utils.translation import gettext
+
 from callcenter.insights.notifications import outbound, sealing
 from callcenter.insights.notifications.outbound import OutboundFailed, OutboundRefused
 
@@ -60,7 +62,11 @@ def send_webhook(address: str, body: dict[str, Any], *, secrets: list[str]) -> s
         return f"Answered {answer.status}."
     said = sealing.without(answer.text, address, *secrets)
     if 300 <= answer.status < 400:
-        raise OutboundFailed(f"Answered {answer.status}: redirects are not followed. Give the final address.")
+        raise OutboundFailed(
+            gettext("Answered {status}: redirects are not followed. Give the final address.").format(
+                status=answer.status
+            )
+        )
     raise OutboundFailed(f"Answered {answer.status}{': ' + said if said else ''}"[: 40 + outbound.KEPT_OF_ANSWER])
 
 
@@ -82,12 +88,16 @@ def send_message(address: str, *, title: str, body: str, private: bool = False) 
         try:
             took = bool(service.notify(body=body, title=title))
         except Exception as error:  # every service has errors of its own
-            raise OutboundFailed(f"{service.service_name} failed ({type(error).__name__}).") from error
+            raise OutboundFailed(
+                gettext("{service_name} failed ({kind}).").format(
+                    service_name=service.service_name, kind=type(error).__name__
+                )
+            ) from error
     if took:
         return f"{service.service_name} took it."
     if refused:
         raise OutboundRefused(
-            "The address leads to a private one; an administrator can allow these (NOTIFY_ALLOW_PRIVATE).",
+            gettext("The address leads to a private one; an administrator can allow these (NOTIFY_ALLOW_PRIVATE)."),
             code="private_address",
         )
     why = sealing.without(" ".join(said), address)[:300]
@@ -100,12 +110,16 @@ def _service(address: str) -> Any:
     address = address.strip()
     scheme = urlsplit(address).scheme.lower()
     if "://" not in address or not scheme:
-        raise OutboundRefused("Give an address such as mailto://…, slack://…, msteams://… or ntfys://….")
+        raise OutboundRefused(gettext("Give an address such as mailto://…, slack://…, msteams://… or ntfys://…."))
     if scheme in _LOCAL:
-        raise OutboundRefused(f"{scheme}:// is not allowed here: it does not lead to a service on the network.")
+        raise OutboundRefused(
+            gettext("{scheme}:// is not allowed here: it does not lead to a service on the network.").format(
+                scheme=scheme
+            )
+        )
     named = {key.lower() for key, _ in parse_qsl(urlsplit(address).query, keep_blank_values=True)}
     if wrong := sorted(named & _FILE_PARAMETERS):
-        raise OutboundRefused(f"The address must not set {', '.join(wrong)}.")
+        raise OutboundRefused(gettext("The address must not set {list}.").format(list=", ".join(wrong)))
     asset = apprise.AppriseAsset(
         app_id="Callcenter", app_desc="Callcenter", app_url="", async_mode=False, http_redirects=False,
         pgp_autogen=False, pem_autogen=False, storage_mode=apprise.PersistentStoreMode.MEMORY,
@@ -113,7 +127,7 @@ def _service(address: str) -> Any:
     with _said():
         service = apprise.Apprise.instantiate(address, asset=asset)
     if service is None:
-        raise OutboundRefused("No service is known for this address, or a part of it is missing.")
+        raise OutboundRefused(gettext("No service is known for this address, or a part of it is missing."))
     return service
 
 

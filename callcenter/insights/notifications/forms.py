@@ -7,6 +7,8 @@ from zoneinfo import available_timezones
 
 from django import forms
 from django.conf import settings
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from callcenter.accounts.models import Team, User
 from callcenter.calls.selectors import visible_teams
@@ -16,7 +18,7 @@ from callcenter.insights.notifications import services
 from callcenter.insights.notifications.models import Route
 
 HOURS = [(hour, f"{hour:02}:00") for hour in range(24)]
-ADDRESS_HINT = (
+ADDRESS_HINT = _(
     "A web address that begins with https://, or an Apprise address such as mailto://user:password@host, "
     "slack://…, msteams://… or ntfys://…. It is stored encrypted and not shown again."
 )
@@ -25,27 +27,34 @@ ADDRESS_HINT = (
 class RouteForm(forms.Form):
     """A route, new or present. The address is asked for once; empty keeps it."""
 
-    name = forms.CharField(max_length=120)
-    channel = forms.ChoiceField(choices=Route.Channel.choices)
+    name = forms.CharField(label=_("Name"), max_length=120)
+    channel = forms.ChoiceField(label=_("Channel"), choices=Route.Channel.choices)
     address = forms.CharField(
-        max_length=2000, help_text=ADDRESS_HINT, widget=forms.TextInput(attrs={"autocomplete": "off"})
+        label=_("Address"),
+        max_length=2000,
+        help_text=ADDRESS_HINT,
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
-    team = forms.ModelChoiceField(Team.objects.none(), required=False, empty_label="All teams")
-    minimum_severity = forms.ChoiceField(choices=Severity.choices, label="From this severity", initial="medium")
-    digest = forms.ChoiceField(choices=Route.Digest.choices, label="How often", initial="immediately")
-    daily_hour = forms.TypedChoiceField(choices=HOURS, coerce=int, label="Daily at", initial=8)
-    quiet_from = forms.TimeField(required=False, widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M"))
-    quiet_until = forms.TimeField(required=False, widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M"))
-    time_zone = forms.ChoiceField(label="Time zone")
+    team = forms.ModelChoiceField(Team.objects.none(), label=_("Team"), required=False, empty_label=_("All teams"))
+    minimum_severity = forms.ChoiceField(choices=Severity.choices, label=_("From this severity"), initial="medium")
+    digest = forms.ChoiceField(choices=Route.Digest.choices, label=_("How often"), initial="immediately")
+    daily_hour = forms.TypedChoiceField(choices=HOURS, coerce=int, label=_("Daily at"), initial=8)
+    quiet_from = forms.TimeField(
+        label=_("Quiet from"), required=False, widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
+    )
+    quiet_until = forms.TimeField(
+        label=_("Quiet until"), required=False, widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
+    )
+    time_zone = forms.ChoiceField(label=_("Time zone"))
     categories = forms.MultipleChoiceField(
         choices=[(key, label) for key, label in Category.choices if key not in RESTRICTED],
         required=False,
         widget=forms.CheckboxSelectMultiple(),
     )
-    tells_restricted = forms.BooleanField(required=False, label="Self-harm and threats too, at once")
-    tells_surges = forms.BooleanField(required=False, label="Surges: a rate that left its usual band")
-    with_quotes = forms.BooleanField(required=False, label="Quotes, with personal and payment data hidden")
-    enabled = forms.BooleanField(required=False, initial=True, label="Switched on")
+    tells_restricted = forms.BooleanField(required=False, label=_("Self-harm and threats too, at once"))
+    tells_surges = forms.BooleanField(required=False, label=_("Surges: a rate that left its usual band"))
+    with_quotes = forms.BooleanField(required=False, label=_("Quotes, with personal and payment data hidden"))
+    enabled = forms.BooleanField(required=False, initial=True, label=_("Switched on"))
 
     def __init__(self, *args: Any, user: User, route: Route | None = None, **kwargs: Any) -> None:
         if route is not None:
@@ -59,8 +68,10 @@ class RouteForm(forms.Form):
         else:
             del fields["channel"]
             fields["address"].required = False
-            fields["address"].label = "New address"
-            fields["address"].help_text = f"Empty: it stays {route.address_shown}."
+            fields["address"].label = gettext("New address")
+            fields["address"].help_text = gettext("Empty: it stays {address_shown}.").format(
+                address_shown=route.address_shown
+            )
         fields["team"].queryset = visible_teams(user)
         if not user.has_role():  # not an administrator
             fields["team"].required = True
@@ -87,9 +98,11 @@ class RouteForm(forms.Form):
                 self.add_error("address", error.message)
         begin, end = data.get("quiet_from"), data.get("quiet_until")
         if (begin is None) != (end is None) and not {"quiet_from", "quiet_until"} & set(self.errors):
-            self.add_error("quiet_until" if end is None else "quiet_from", "Give both times, or neither.")
+            self.add_error("quiet_until" if end is None else "quiet_from", gettext("Give both times, or neither."))
         if begin is not None and begin == end:
-            self.add_error("quiet_until", "These quiet hours would never end. To send nothing, switch the route off.")
+            self.add_error(
+                "quiet_until", gettext("These quiet hours would never end. To send nothing, switch the route off.")
+            )
         return data
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from callcenter.accounts.models import Team, User
 from callcenter.insights.models import Alert, Category, Severity, Surge
@@ -27,13 +28,13 @@ class Route(models.Model):
     """Where alerts of a team (or of all) are told, which, and when. The secrets in it can be used and never read."""
 
     class Channel(models.TextChoices):
-        WEBHOOK = "webhook", "Signed webhook"
-        APPRISE = "apprise", "Message (mail, Slack, Teams, ntfy …)"
+        WEBHOOK = "webhook", _("Signed webhook")
+        APPRISE = "apprise", _("Message (mail, Slack, Teams, ntfy …)")
 
     class Digest(models.TextChoices):
-        IMMEDIATELY = "immediately", "Immediately"
-        HOURLY = "hourly", "Every hour"
-        DAILY = "daily", "Once a day"
+        IMMEDIATELY = "immediately", _("Immediately")
+        HOURLY = "hourly", _("Every hour")
+        DAILY = "daily", _("Once a day")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=120)
@@ -95,16 +96,16 @@ class Delivery(models.Model):
     """
 
     class Kind(models.TextChoices):
-        ALERTS = "alerts", "Alerts"
-        SURGE = "surge", "Surge"
-        TEST = "test", "Test"
+        ALERTS = "alerts", _("Alerts")
+        SURGE = "surge", _("Surge")
+        TEST = "test", _("Test")
 
     class State(models.TextChoices):
-        PENDING = "pending", "Waiting"
-        SENDING = "sending", "Being sent"
-        SENT = "sent", "Sent"
-        FAILED = "failed", "Failed"
-        WITHDRAWN = "withdrawn", "Withdrawn"
+        PENDING = "pending", _("Waiting")
+        SENDING = "sending", _("Being sent")
+        SENT = "sent", _("Sent")
+        FAILED = "failed", _("Failed")
+        WITHDRAWN = "withdrawn", _("Withdrawn")
 
     OPEN = (State.PENDING, State.SENDING)
 
@@ -186,11 +187,11 @@ class Notice(models.Model):
     """One line in a person's inbox. It names things and leads to them; what they say is read where they stand."""
 
     class Kind(models.TextChoices):
-        ASSIGNED = "assigned", "Assigned to you"
-        COMMENT = "comment", "Comment"
-        JOB = "job", "Your job"
-        NIGHT = "night", "Learning night"
-        NOTE = "note", "Note"
+        ASSIGNED = "assigned", _("Assigned to you")
+        COMMENT = "comment", _("Comment")
+        JOB = "job", _("Your job")
+        NIGHT = "night", _("Learning night")
+        NOTE = "note", _("Note")
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="notices")
     kind = models.CharField(max_length=10, choices=Kind.choices)

@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
+from django.utils.translation import gettext
 
 from callcenter.core.errors import CallcenterError
 
@@ -75,15 +76,15 @@ def parse(url: str) -> SplitResult:
         parts = urlsplit(url.strip())
         port = parts.port
     except ValueError as error:
-        raise OutboundRefused("This is not a web address.") from error
+        raise OutboundRefused(gettext("This is not a web address.")) from error
     if parts.scheme not in ("https", "http") or not parts.hostname:
-        raise OutboundRefused("Give a web address that begins with https://.")
+        raise OutboundRefused(gettext("Give a web address that begins with https://."))
     if parts.scheme == "http" and not allow_private():
-        raise OutboundRefused("Only https:// is allowed: what is said here must not be read on the way.")
+        raise OutboundRefused(gettext("Only https:// is allowed: what is said here must not be read on the way."))
     if parts.username or parts.password:
-        raise OutboundRefused("Leave the user name out of the address; the signature says who is calling.")
+        raise OutboundRefused(gettext("Leave the user name out of the address; the signature says who is calling."))
     if port == 0 or any(ord(c) <= 32 for c in url.strip()):
-        raise OutboundRefused("This is not a web address.")
+        raise OutboundRefused(gettext("This is not a web address."))
     return parts
 
 
@@ -92,13 +93,17 @@ def resolve(host: str, port: int) -> list[str]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise OutboundFailed(f"The name {host} was not found.", code="name_not_found") from error
+        raise OutboundFailed(
+            gettext("The name {host} was not found.").format(host=host), code="name_not_found"
+        ) from error
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     if not addresses:
-        raise OutboundFailed(f"The name {host} has no address.", code="name_not_found")
+        raise OutboundFailed(gettext("The name {host} has no address.").format(host=host), code="name_not_found")
     if not allow_private() and not all(is_public(address) for address in addresses):
         raise OutboundRefused(
-            f"{host} is a private address; an administrator can allow these (NOTIFY_ALLOW_PRIVATE).",
+            gettext("{host} is a private address; an administrator can allow these (NOTIFY_ALLOW_PRIVATE).").format(
+                host=host
+            ),
             code="private_address",
         )
     return addresses
@@ -154,13 +159,20 @@ def post(url: str, body: bytes, headers: dict[str, str]) -> Answer:
             raise TimeoutError
         return Answer(response.status, text[:KEPT_OF_ANSWER])
     except ssl.SSLCertVerificationError as error:
-        raise OutboundFailed(f"The certificate of {host} is not valid.", code="certificate") from error
+        raise OutboundFailed(
+            gettext("The certificate of {host} is not valid.").format(host=host), code="certificate"
+        ) from error
     except TimeoutError as error:
-        raise OutboundFailed(f"{host} did not answer in time.", code="timeout") from error
+        raise OutboundFailed(gettext("{host} did not answer in time.").format(host=host), code="timeout") from error
     except ConnectionRefusedError as error:
-        raise OutboundFailed(f"{host} refused the connection on port {port}.", code="refused") from error
+        raise OutboundFailed(
+            gettext("{host} refused the connection on port {port}.").format(host=host, port=port), code="refused"
+        ) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise OutboundFailed(f"{host} could not be reached ({type(error).__name__}).", code="unreachable") from error
+        raise OutboundFailed(
+            gettext("{host} could not be reached ({kind}).").format(host=host, kind=type(error).__name__),
+            code="unreachable",
+        ) from error
     finally:
         watch.cancel()
         connection.close()

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
+from django.utils.translation import gettext
 
 from callcenter.core.errors import CallcenterError
 
@@ -26,7 +27,7 @@ def unseal(sealed: str) -> str:
         return _box().decrypt(sealed.encode()).decode()
     except InvalidToken as error:
         raise CallcenterError(
-            "The stored address or secret cannot be read: SECRET_KEY has changed. Enter the address again.",
+            gettext("The stored address or secret cannot be read: SECRET_KEY has changed. Enter the address again."),
             code="unreadable",
         ) from error
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from callcenter.accounts.models import User
 from callcenter.core import audit
@@ -72,7 +73,7 @@ def delete(*, route: Route, by: User) -> None:
 def rotate_secret(*, route: Route, by: User) -> str:
     """Give a webhook a new secret and return it, this once; the old one signs too for a day. Raises CallcenterError."""
     if not route.is_webhook:
-        raise CallcenterError("Only a webhook has a secret.", code="no_secret")
+        raise CallcenterError(gettext("Only a webhook has a secret."), code="no_secret")
     secret = _new_secret()
     with transaction.atomic():
         row = Route.objects.select_for_update().get(pk=route.pk)
@@ -105,7 +106,7 @@ def retry(*, delivery: Delivery, by: User) -> Delivery:
             .update(state=Delivery.State.PENDING, attempts=0, gathers=False, next_at=now, tried_since=now)
         )
         if changed != 1:
-            raise CallcenterError("Only what has not been delivered can be tried again.", code="not_failed")
+            raise CallcenterError(gettext("Only what has not been delivered can be tried again."), code="not_failed")
         Route.objects.filter(pk=delivery.route_id).update(paused_until=None)
         audit.record("route.retry", delivery.route, user=by, delivery=str(delivery.pk))
     delivery.refresh_from_db()
@@ -115,11 +116,11 @@ def retry(*, delivery: Delivery, by: User) -> Delivery:
 
 def _check_right(by: User, team: Any, *, restricted: bool) -> None:
     if restricted and not by.sees_restricted_alerts:
-        raise CallcenterError("You do not see alerts on self-harm and threats, so you cannot have them told.")
+        raise CallcenterError(gettext("You do not see alerts on self-harm and threats, so you cannot have them told."))
     if by.has_role():  # an administrator
         return
     if team is None or not by.teams.filter(pk=team.pk).exists():
-        raise CallcenterError("Choose one of your teams.", code="team")
+        raise CallcenterError(gettext("Choose one of your teams."), code="team")
 
 
 def _new_secret() -> str:

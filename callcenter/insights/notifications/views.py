@@ -10,6 +10,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -47,7 +48,7 @@ def route_new(request: HttpRequest) -> HttpResponse:
         else:
             if secret:
                 return _page(request, route, secret=secret)
-            messages.success(request, "The route is made. Send a test to see whether it arrives.")
+            messages.success(request, gettext("The route is made. Send a test to see whether it arrives."))
             return redirect(route)
     return render(
         request, "insights/notifications/new.html", {"form": form, "here": "notifications"},
@@ -70,7 +71,7 @@ def route(request: HttpRequest, route_id: uuid.UUID) -> HttpResponse:
         except CallcenterError as error:
             form.add_error(None, error.message)
         else:
-            messages.success(request, "Saved.")
+            messages.success(request, gettext("Saved."))
             return redirect(found)
     return _page(request, found, form=form, status=400)
 
@@ -168,5 +169,5 @@ def delete(request: HttpRequest, route_id: uuid.UUID) -> HttpResponse:
     """Remove a route with its log."""
     found = _route(request, route_id)
     services.delete(route=found, by=person(request))
-    messages.success(request, f"The route “{found.name}” is gone.")
+    messages.success(request, gettext("The route “{name}” is gone.").format(name=found.name))
     return redirect("notifications:list")

@@ -6,18 +6,19 @@ from typing import Any
 
 from django import template
 from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext_lazy as _
 
 from callcenter.accounts.decorators import READERS, REVIEWERS, SUPERVISORS
 
 register = template.Library()
 #: Key (what a page passes as `here`), words, address by name, who may open it.
 TABS = (
-    ("alerts", "Alerts", "insights:alerts", READERS),
-    ("rules", "Rules", "insights:rules", SUPERVISORS),
-    ("quality", "Quality", "insights:quality", REVIEWERS),
-    ("intents", "Intents", "intents:list", SUPERVISORS),
-    ("answers", "Answers", "answers:list", READERS),
-    ("notifications", "Notifications", "notifications:list", SUPERVISORS),
+    ("alerts", _("Alerts"), "insights:alerts", READERS),
+    ("rules", _("Rules"), "insights:rules", SUPERVISORS),
+    ("quality", _("Quality"), "insights:quality", REVIEWERS),
+    ("intents", _("Intents"), "intents:list", SUPERVISORS),
+    ("answers", _("Answers"), "answers:list", READERS),
+    ("notifications", _("Notifications"), "notifications:list", SUPERVISORS),
 )
 
 

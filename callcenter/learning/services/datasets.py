@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from asr_worker.datasets import clip_name, put_clip
 from asr_worker.types import BadAudio
@@ -54,15 +55,20 @@ def build(
     Raises CallcenterError where nothing was reviewed or too little to hold out a test set, saying what is missing.
     """
     if name and Dataset.objects.filter(name=name).exists():
-        raise CallcenterError(f"There is a dataset named “{name}” already.", code="name_taken")
+        raise CallcenterError(
+            gettext("There is a dataset named “{name}” already.").format(name=name), code="name_taken"
+        )
     segments = reviewed_segments()
     if not segments:
-        raise CallcenterError("Nobody has reviewed or corrected anything yet.", code="nothing_reviewed")
+        raise CallcenterError(gettext("Nobody has reviewed or corrected anything yet."), code="nothing_reviewed")
     consenting = _consenting(segments)
     usable = [s for s in segments if s.call_id in consenting]
     if not usable:
         raise CallcenterError(
-            "None of the reviewed calls may be learned from: consent to training is off for them or for their teams.",
+            gettext(
+                "None of the reviewed calls may be learned from: consent to training is off for them or for their "
+                "teams."
+            ),
             code="no_consent",
         )
     sides, held_customers = assign(usable)

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from django.utils.translation import gettext
+
 from asr_worker.datasets import MANIFEST
 from callcenter.accounts.models import User
 from callcenter.core import audit
@@ -26,7 +28,7 @@ def export(*, dataset: Dataset, target: Path, by: User | None) -> Path:
     Raises CallcenterError when the target is there already, or a clip is gone or is not the one that was stored.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise CallcenterError(f"{target.name} is there already.", code="exists")
+        raise CallcenterError(gettext("{name} is there already.").format(name=target.name), code="exists")
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.suffix.lower() == ".zip":
         part = target.with_suffix(".part")
@@ -57,9 +59,14 @@ def _files(dataset: Dataset) -> Iterator[tuple[str, bytes]]:
         try:
             data = store().get_bytes(f"datasets/{row['audio']}")
         except FileNotFoundError as error:
-            raise CallcenterError(f"The clip of row {row['id']} is gone from the storage.", code="clip_gone") from error
+            raise CallcenterError(
+                gettext("The clip of row {id} is gone from the storage.").format(id=row["id"]), code="clip_gone"
+            ) from error
         if hashlib.sha256(data).hexdigest() != row["sha256"]:
-            raise CallcenterError(f"The clip of row {row['id']} is not the one that was stored.", code="clip_changed")
+            raise CallcenterError(
+                gettext("The clip of row {id} is not the one that was stored.").format(id=row["id"]),
+                code="clip_changed",
+            )
         yield row["audio"], data
     yield MANIFEST, store().get_bytes(dataset.manifest_key)
     yield DESCRIPTION, json.dumps(describe(dataset), indent=2, ensure_ascii=False, sort_keys=True).encode()

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from django.utils.translation import gettext
+
 from asr_worker.datasets import clip_name, put_clip
 from asr_worker.types import BadAudio
 from callcenter.accounts.models import User
@@ -51,10 +53,14 @@ def import_corpus(
     nothing in it can be used.
     """
     if role not in ROLES:
-        raise CallcenterError(f"The role “{role}” is none of {', '.join(ROLES)}.", code="bad_role")
+        raise CallcenterError(
+            gettext("The role “{role}” is none of {list}.").format(role=role, list=", ".join(ROLES)), code="bad_role"
+        )
     name = name.strip()[:110] or free_name(path.stem)
     if Dataset.objects.filter(name=name).exists():
-        raise CallcenterError(f"There is a dataset named “{name}” already.", code="name_taken")
+        raise CallcenterError(
+            gettext("There is a dataset named “{name}” already.").format(name=name), code="name_taken"
+        )
     with tempfile.TemporaryDirectory() as held:
         folder = _unpacked(path, Path(held))
         rows, problems = _read(folder, path if path.suffix.lower() in (".csv", ".jsonl") else None, progress)
@@ -68,12 +74,14 @@ def _unpacked(path: Path, held: Path) -> Path:
     if path.is_dir():
         return path
     if not path.is_file():
-        raise CallcenterError(f"There is no such folder or file: {path.name}.", code="not_found")
+        raise CallcenterError(
+            gettext("There is no such folder or file: {name}.").format(name=path.name), code="not_found"
+        )
     if not archives.is_zip(path):
         if path.suffix.lower() in (".csv", ".jsonl"):
             return path.parent
         raise CallcenterError(
-            "This is neither a folder nor a zip archive nor a list (manifest.jsonl, CSV).", code="bad_corpus"
+            gettext("This is neither a folder nor a zip archive nor a list (manifest.jsonl, CSV)."), code="bad_corpus"
         )
     with archives.opened(path) as archive:
         for member in archive.members():
@@ -89,7 +97,9 @@ def _read(folder: Path, only: Path | None, progress: Callable[[float], None]) ->
     lists = [only] if only else sorted(p for p in folder.rglob("*") if p.name.lower() in _LISTS)
     if not lists:
         raise CallcenterError(
-            "There is no list in it: manifest.jsonl, metadata.csv, metadata.jsonl or manifest.csv is looked for.",
+            gettext(
+                "There is no list in it: manifest.jsonl, metadata.csv, metadata.jsonl or manifest.csv is looked for."
+            ),
             code="no_list",
         )
     rows: list[Row] = []
@@ -97,7 +107,12 @@ def _read(folder: Path, only: Path | None, progress: Callable[[float], None]) ->
     seen: set[str] = set()
     entries = [(source, where, entry) for source in lists for where, entry in _entries(source, folder, problems)]
     if len(entries) > MAX_ROWS:
-        raise CallcenterError(f"The corpus has {len(entries)} rows; at most {MAX_ROWS} are taken.", code="too_many")
+        raise CallcenterError(
+            gettext("The corpus has {count} rows; at most {max_rows} are taken.").format(
+                count=len(entries), max_rows=MAX_ROWS
+            ),
+            code="too_many",
+        )
     for done, (source, where, entry) in enumerate(entries):
         try:
             row = _row(entry, source.parent, folder)
@@ -148,26 +163,34 @@ def _row(values: dict[str, Any], beside: Path, root: Path) -> Row:
     said = _first(values, _TEXT)
     file = _first(values, _AUDIO)
     if values.get("suspect_reference"):
-        raise CallcenterError("its reference is marked as suspect")
+        raise CallcenterError(gettext("its reference is marked as suspect"))
     if not file:
-        raise CallcenterError("names no audio file")
+        raise CallcenterError(gettext("names no audio file"))
     text = " ".join(said.replace("\x00", " ").split())
     if not text:
-        raise CallcenterError(f"{file} has no text")
+        raise CallcenterError(gettext("{file} has no text").format(file=file))
     if len(text) > MAX_TEXT:
-        raise CallcenterError(f"{file} has a text of more than {MAX_TEXT} letters")
+        raise CallcenterError(
+            gettext("{file} has a text of more than {max_text} letters").format(file=file, max_text=MAX_TEXT)
+        )
     path = (beside / file).resolve()
     if not path.is_relative_to(root.resolve()):
-        raise CallcenterError(f"{file} lies outside of the corpus")
+        raise CallcenterError(gettext("{file} lies outside of the corpus").format(file=file))
     if not path.is_file():
-        raise CallcenterError(f"{file} is not there")
+        raise CallcenterError(gettext("{file} is not there").format(file=file))
     data = path.read_bytes()
     samples = audio.decode(path).mean(axis=0)
     seconds = len(samples) / clips.RATE
     if seconds * 1000 < clips.MIN_MS:
-        raise CallcenterError(f"{file} is shorter than {clips.MIN_MS / 1000} s")
+        raise CallcenterError(
+            gettext("{file} is shorter than {min_ms} s").format(file=file, min_ms=clips.MIN_MS / 1000)
+        )
     if seconds * 1000 > clips.MAX_MS + 1000:
-        raise CallcenterError(f"{file} is {seconds:.0f} s long; a clip may have {clips.MAX_MS // 1000 + 1} s")
+        raise CallcenterError(
+            gettext("{file} is {seconds:.0f} s long; a clip may have {longest} s").format(
+                file=file, seconds=seconds, longest=clips.MAX_MS // 1000 + 1
+            )
+        )
     sha256 = put_clip(store(), data if _is_ours(path) else clips.flac(samples))
     split = _SPLITS.get(str(values.get("split") or "").lower()) or _folder_split(beside, root)
     identity = str(values.get("id") or "") or hashlib.sha256(f"{sha256}{text}".encode()).hexdigest()[:20]
@@ -224,7 +247,7 @@ def _file(rows: list[Row], problems: list[Problem], *, name: str, role: str, by:
     chosen = [{**row, "split": row["split"] or "train"} for row in rows if row["split"] != "test"]
     counts = {"left_out": {"marked as test by the corpus": len(rows) - len(chosen)}} if len(chosen) < len(rows) else {}
     if not any(row["split"] == "train" for row in chosen):
-        raise CallcenterError("The corpus marks no row for training.", code="no_training_rows")
+        raise CallcenterError(gettext("The corpus marks no row for training."), code="no_training_rows")
     if not any(row["split"] == "validation" for row in chosen):
         aside = _some_voices(chosen, share=0.1)
         chosen = [{**row, "split": "validation"} if _voice(row) in aside else row for row in chosen]

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F, Max, Q
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from callcenter.accounts.models import User
 from callcenter.core import audit
@@ -71,7 +72,7 @@ def ask(*, by: User) -> NightlyRun:
     Raises CallcenterError while another one is being prepared.
     """
     if NightlyRun.objects.filter(state=State.WORKING, run=None).exists():
-        raise CallcenterError("A run is being prepared already.", code="busy")
+        raise CallcenterError(gettext("A run is being prepared already."), code="busy")
     night = _by_hand(by)
     enqueue("learning.nightly", queue="ingest", night_id=night.pk)
     return night
@@ -88,7 +89,7 @@ def _by_hand(by: User | None) -> NightlyRun:
                 return night
         except IntegrityError:  # somebody pressed the button at the same moment
             continue
-    raise CallcenterError("Somebody else is starting a run just now; look again in a moment.", code="busy")
+    raise CallcenterError(gettext("Somebody else is starting a run just now; look again in a moment."), code="busy")
 
 
 def work_on(night: NightlyRun) -> NightlyRun:

@@ -9,6 +9,7 @@ import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Q
+from django.utils.translation import gettext
 
 from asr_worker.types import PipelineSpec
 from callcenter.accounts.models import User
@@ -107,8 +108,10 @@ def may_be_promoted(model: Model) -> str:
     if model.built_in or model.promotions.exists():
         return ""
     if passed_gate(model) is None:
-        return "It has not passed the gate."
-    return "It is flagged: " + model.flagged_reason if model.flagged_reason else ""
+        return gettext("It has not passed the gate.")
+    if model.flagged_reason:
+        return gettext("It is flagged: {reason}").format(reason=model.flagged_reason)
+    return ""
 
 
 def promote(
@@ -132,7 +135,9 @@ def promote(
         problem = may_be_promoted(model)
         if problem and not forced_reason.strip():
             raise CallcenterError(
-                f"“{model.name}” cannot go live. {problem} Evaluate it, or give a reason to do it all the same.",
+                gettext(
+                    "“{name}” cannot go live. {problem} Evaluate it, or give a reason to do it all the same."
+                ).format(name=model.name, problem=problem),
                 code="not_passed",
             )
         present = next((m for m in rows.values() if m.status == Status.SERVED), present)
@@ -165,7 +170,7 @@ def rollback(*, by: User | None, model: Model | None = None, reason: str = "") -
             return None
         back = predecessor(present)
         if back is None:
-            raise CallcenterError("There is no earlier model to go back to.", code="no_predecessor")
+            raise CallcenterError(gettext("There is no earlier model to go back to."), code="no_predecessor")
         back = Model.objects.select_for_update().get(pk=back.pk)
         promotion = _flip(present, back, by=by, run=None, checks=[], forced_reason=reason.strip()[:300], rollback=True)
         audit.record("model.rollback", back, user=by, previous=str(present.pk), reason=promotion.forced_reason or None)

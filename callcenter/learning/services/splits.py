@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from django.utils.translation import gettext, ngettext
+
 from callcenter.core.errors import CallcenterError
 from callcenter.learning.models import SplitAssignment
 
@@ -92,8 +94,10 @@ def _place(voices: dict[str, Voice], sides: dict[str, str], fresh: list[Voice]) 
 def _check(voices: dict[str, Voice], sides: dict[str, str]) -> None:
     if len(voices) < 2:
         raise CallcenterError(
-            "All reviewed segments come from the calls of one agent, which cannot hold out a test set: the gate judges "
-            "on voices that were never trained on. Review calls of a second agent.",
+            gettext(
+                "All reviewed segments come from the calls of one agent, which cannot hold out a test set: the gate "
+                "judges on voices that were never trained on. Review calls of a second agent."
+            ),
             code="one_speaker",
         )
     golden = sum(len(v.calls) for k, v in voices.items() if sides[k] == Side.GOLDEN)
@@ -101,8 +105,14 @@ def _check(voices: dict[str, Voice], sides: dict[str, str]) -> None:
     if golden < MIN_GOLDEN_CALLS or not train:
         calls = sum(len(v.calls) for v in voices.values())
         raise CallcenterError(
-            f"Segments of {calls} call{'s' if calls != 1 else ''} by {len(voices)} agents cannot hold out a test set: "
-            f"{MIN_GOLDEN_CALLS} calls of one or more agents are set aside for the gate, and at least one call of "
-            "another agent must be left to learn from. Review segments of more calls.",
+            ngettext(
+                "Segments of {calls} call by {agents} agents cannot hold out a test set: {least} calls of one or more "
+                "agents are set aside for the gate, and at least one call of another agent must be left to learn from. "
+                "Review segments of more calls.",
+                "Segments of {calls} calls by {agents} agents cannot hold out a test set: {least} calls of one or more "
+                "agents are set aside for the gate, and at least one call of another agent must be left to learn from. "
+                "Review segments of more calls.",
+                calls,
+            ).format(calls=calls, agents=len(voices), least=MIN_GOLDEN_CALLS),
             code="too_few_calls",
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from asr_worker import datasets
 from callcenter.accounts.models import User
@@ -53,7 +54,7 @@ def file_dataset(
     Raises CallcenterError for no rows or a name that is taken.
     """
     if not rows:
-        raise CallcenterError("The dataset is empty: there is no usable row.", code="dataset_empty")
+        raise CallcenterError(gettext("The dataset is empty: there is no usable row."), code="dataset_empty")
     sha256 = datasets.put_manifest(store(), list(rows))
     try:
         with transaction.atomic():
@@ -75,7 +76,9 @@ def file_dataset(
                 _link(dataset, rows)
             audit.record("dataset.create", dataset, user=by, kind=kind, rows=len(rows), sha256=sha256)
     except IntegrityError as error:
-        raise CallcenterError(f"There is a dataset named “{name}” already.", code="name_taken") from error
+        raise CallcenterError(
+            gettext("There is a dataset named “{name}” already.").format(name=name), code="name_taken"
+        ) from error
     return dataset
 
 
@@ -107,6 +110,8 @@ def rows_of(dataset: Dataset) -> list[Row]:
     try:
         return list(datasets.parse(store().get_bytes(dataset.manifest_key), dataset.name))
     except FileNotFoundError as error:
-        raise CallcenterError("The dataset's manifest is gone from the storage.", code="dataset_gone") from error
+        raise CallcenterError(
+            gettext("The dataset's manifest is gone from the storage."), code="dataset_gone"
+        ) from error
     except datasets.DatasetError as error:
         raise CallcenterError(error.message, code=error.code) from error

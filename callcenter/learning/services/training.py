@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from asr_worker.gate import GateBounds
 from asr_worker.learn import cancel_key
@@ -51,7 +52,9 @@ def default_config(**changes: Any) -> FitConfig:
     try:
         return FitConfig.from_json({**values, **changes})
     except (ValueError, TypeError) as error:
-        raise CallcenterError(f"The training settings are not usable: {error}.", code="bad_config") from error
+        raise CallcenterError(
+            gettext("The training settings are not usable: {error}.").format(error=error), code="bad_config"
+        ) from error
 
 
 def default_bounds() -> dict[str, Any]:
@@ -60,7 +63,9 @@ def default_bounds() -> dict[str, Any]:
     try:
         return GateBounds.from_json(json.loads(env.LEARNING_GATE) if env.LEARNING_GATE else {}).to_json()
     except (ValueError, TypeError) as error:
-        raise CallcenterError(f"LEARNING_GATE is not usable: {error}.", code="bad_bounds") from error
+        raise CallcenterError(
+            gettext("LEARNING_GATE is not usable: {error}.").format(error=error), code="bad_bounds"
+        ) from error
 
 
 def start(
@@ -78,11 +83,14 @@ def start(
     Raises CallcenterError when another run is open, the dataset is no training data, or no golden set belongs to it.
     """
     if dataset.kind != Dataset.Kind.TRAIN:
-        raise CallcenterError(f"“{dataset.name}” is no training data: nothing is ever trained on it.", code="bad_kind")
+        raise CallcenterError(
+            gettext("“{name}” is no training data: nothing is ever trained on it.").format(name=dataset.name),
+            code="bad_kind",
+        )
     golden = golden or dataset.golden or _latest(Dataset.Kind.GOLDEN)
     if golden is None:
         raise CallcenterError(
-            "There is no golden set to judge a candidate on: build a dataset from corrections, or import one.",
+            gettext("There is no golden set to judge a candidate on: build a dataset from corrections, or import one."),
             code="no_golden",
         )
     config = config or default_config()
@@ -110,10 +118,12 @@ def evaluate(
     Raises CallcenterError when another run is open, the model is the served one, or there is no golden set.
     """
     if model.pk == registry.served().pk:
-        raise CallcenterError("This model is served now; there is nothing to compare it with.", code="served")
+        raise CallcenterError(gettext("This model is served now; there is nothing to compare it with."), code="served")
     golden = golden or _latest(Dataset.Kind.GOLDEN)
     if golden is None:
-        raise CallcenterError("There is no golden set to judge on: build or import one first.", code="no_golden")
+        raise CallcenterError(
+            gettext("There is no golden set to judge on: build or import one first."), code="no_golden"
+        )
     job = {"kind": "evaluate", "dataset": "", "base": "", "config": {}, "candidate": model.reference}
     return _open(
         job,
@@ -148,7 +158,7 @@ def _open(job: dict[str, Any], *, golden: Dataset, old: Dataset | None, by: User
             audit.record("training.start", run, user=by, kind=run.kind, method=run.method)
     except IntegrityError as error:
         raise CallcenterError(
-            "Another learning run is at work; one runs at a time. Wait for it, or cancel it.", code="busy"
+            gettext("Another learning run is at work; one runs at a time. Wait for it, or cancel it."), code="busy"
         ) from error
     enqueue("learning.advance", queue="default", run_id=str(run.pk))
     return run
@@ -311,9 +321,9 @@ def retry(*, run: TrainingRun, by: User | None) -> TrainingRun:
                 error_permanent=False,
             )
     except IntegrityError as error:
-        raise CallcenterError("Another learning run is at work; one runs at a time.", code="busy") from error
+        raise CallcenterError(gettext("Another learning run is at work; one runs at a time."), code="busy") from error
     if changed != 1:
-        raise CallcenterError("Only a failed or cancelled run can be retried.", code="not_failed")
+        raise CallcenterError(gettext("Only a failed or cancelled run can be retried."), code="not_failed")
     store().delete(cancel_key(str(run.pk)))
     run.refresh_from_db()
     audit.record("training.retry", run, user=by)
@@ -333,7 +343,7 @@ def cancel(*, run: TrainingRun, by: User | None) -> TrainingRun:
         finished_at=timezone.now(),
     )
     if changed != 1:
-        raise CallcenterError("This run has ended already.", code="ended")
+        raise CallcenterError(gettext("This run has ended already."), code="ended")
     store().put_bytes(cancel_key(str(run.pk)), b"cancelled\n")
     run.refresh_from_db()
     audit.record("training.cancel", run, user=by)

@@ -7,6 +7,8 @@ import struct
 import tempfile
 from pathlib import Path
 
+from django.utils.translation import gettext
+
 from asr_worker.models import artefacts
 from callcenter.accounts.models import User
 from callcenter.calls.services import archives
@@ -29,16 +31,18 @@ def upload(*, path: Path, name: str, by: User | None) -> Model:
     """
     name = name.strip()[:110]
     if not name:
-        raise CallcenterError("Give the model a name.", code="no_name")
+        raise CallcenterError(gettext("Give the model a name."), code="no_name")
     if Model.objects.filter(name=name).exists():
-        raise CallcenterError(f"There is a model named “{name}” already.", code="name_taken")
+        raise CallcenterError(gettext("There is a model named “{name}” already.").format(name=name), code="name_taken")
     with tempfile.TemporaryDirectory() as held:
         folder = _top(_unpacked(path, Path(held)))
         config = check(folder)
         reference, size = artefacts.put(store(), folder)
     known = Model.objects.filter(reference=reference).first()
     if known is not None:
-        raise CallcenterError(f"The same files are here already, as “{known.name}”.", code="duplicate")
+        raise CallcenterError(
+            gettext("The same files are here already, as “{name}”.").format(name=known.name), code="duplicate"
+        )
     kind = str(config.get("model_type", ""))
     model = Model.objects.create(
         name=name,
@@ -58,7 +62,7 @@ def _unpacked(path: Path, held: Path) -> Path:
     if path.is_dir():
         return path
     if not path.is_file() or not archives.is_zip(path):
-        raise CallcenterError("A model comes as a folder or as a zip archive of one.", code="bad_model")
+        raise CallcenterError(gettext("A model comes as a folder or as a zip archive of one."), code="bad_model")
     with archives.opened(path) as archive:
         members = archive.members()
         for member in members:
@@ -87,12 +91,21 @@ def check(folder: Path) -> dict[str, object]:
     """
     files = [p for p in sorted(folder.rglob("*")) if p.is_file() and not p.name.startswith(".")]
     if len(files) > MAX_FILES:
-        raise CallcenterError(f"The model has {len(files)} files; at most {MAX_FILES} are taken.", code="too_many")
+        raise CallcenterError(
+            gettext("The model has {count} files; at most {max_files} are taken.").format(
+                count=len(files), max_files=MAX_FILES
+            ),
+            code="too_many",
+        )
     if any(p.is_symlink() for p in folder.rglob("*")):
-        raise CallcenterError("The model's folder holds a link to elsewhere.", code="bad_model")
+        raise CallcenterError(gettext("The model's folder holds a link to elsewhere."), code="bad_model")
     size = sum(p.stat().st_size for p in files)
     if size > MAX_BYTES:
-        raise CallcenterError(f"The model is {size / 1e9:.1f} GB; at most {MAX_BYTES / 1e9:.0f} are taken.")
+        raise CallcenterError(
+            gettext("The model is {size:.1f} GB; at most {max_bytes:.0f} are taken.").format(
+                size=size / 1000000000.0, max_bytes=MAX_BYTES / 1000000000.0
+            )
+        )
     for path in files:
         _allowed(path.relative_to(folder).as_posix())
         _is_what_it_says(path)
@@ -101,16 +114,21 @@ def check(folder: Path) -> dict[str, object]:
     converted = [p for p in files if p.name == "model.bin"]
     if not weights and not converted:
         raise CallcenterError(
-            "There are no weights in it: model.safetensors (transformers) or model.bin (CTranslate2) is needed.",
+            gettext(
+                "There are no weights in it: model.safetensors (transformers) or model.bin (CTranslate2) is needed."
+            ),
             code="no_weights",
         )
     if weights and not config.get("model_type"):
-        raise CallcenterError("config.json is missing or names no model_type.", code="no_config")
+        raise CallcenterError(gettext("config.json is missing or names no model_type."), code="no_config")
     if config.get("model_type") not in (None, "whisper", "wav2vec2", "hubert", "wavlm", "wav2vec2-bert"):
-        raise CallcenterError(f"Models of the type “{config['model_type']}” cannot be served here.", code="bad_type")
+        raise CallcenterError(
+            gettext("Models of the type “{model_type}” cannot be served here.").format(model_type=config["model_type"]),
+            code="bad_type",
+        )
     tokenizer = ("tokenizer.json", "vocab.json", "vocabulary.json", "vocabulary.txt")
     if not any(p.name in tokenizer for p in files):
-        raise CallcenterError("It has no tokenizer (tokenizer.json or vocab.json).", code="no_tokenizer")
+        raise CallcenterError(gettext("It has no tokenizer (tokenizer.json or vocab.json)."), code="no_tokenizer")
     return config
 
 
@@ -120,9 +138,15 @@ def _allowed(name: str) -> None:
         return
     if path.suffix.lower() in _PICKLES:
         raise CallcenterError(
-            f"“{name}” is of a kind that can run code when it is loaded. Save the model as safetensors.", code="pickle"
+            gettext("“{name}” is of a kind that can run code when it is loaded. Save the model as safetensors.").format(
+                name=name
+            ),
+            code="pickle",
         )
-    raise CallcenterError(f"“{name}” does not belong in a model: {', '.join(sorted(SUFFIXES))} do.", code="bad_file")
+    raise CallcenterError(
+        gettext("“{name}” does not belong in a model: {list} do.").format(name=name, list=", ".join(sorted(SUFFIXES))),
+        code="bad_file",
+    )
 
 
 def _is_what_it_says(path: Path) -> None:
@@ -133,11 +157,16 @@ def _is_what_it_says(path: Path) -> None:
         # CTranslate2 begins with its version, a small number; a pickle with 0x80 or, in a zip, with PK.
         version = struct.unpack("<I", head[:4])[0] if len(head) >= 4 else 0
         if not 1 <= version <= 100:
-            raise CallcenterError(f"“{path.name}” is not a CTranslate2 file; pickles are refused.", code="pickle")
+            raise CallcenterError(
+                gettext("“{name}” is not a CTranslate2 file; pickles are refused.").format(name=path.name),
+                code="pickle",
+            )
     elif path.suffix == ".safetensors":
         length = struct.unpack("<Q", head[:8])[0] if len(head) >= 8 else 0
         if not 2 <= length <= min(100 * 2**20, path.stat().st_size) or head[8:9] != b"{":
-            raise CallcenterError(f"“{path.name}” is not a safetensors file.", code="bad_weights")
+            raise CallcenterError(
+                gettext("“{name}” is not a safetensors file.").format(name=path.name), code="bad_weights"
+            )
     elif path.suffix == ".json":
         _json(path)
 
@@ -148,7 +177,7 @@ def _json(path: Path) -> dict[str, object]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
-        raise CallcenterError(f"“{path.name}” is not JSON.", code="bad_json") from error
+        raise CallcenterError(gettext("“{name}” is not JSON.").format(name=path.name), code="bad_json") from error
     return found if isinstance(found, dict) else {}
 
 

@@ -7,6 +7,7 @@ import uuid
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from callcenter.accounts.decorators import OPERATORS, person, roles_required
@@ -53,9 +54,11 @@ def promote(request: HttpRequest, model_id: uuid.UUID) -> HttpResponse:
         messages.error(request, error.message)
         return redirect(model)
     if made is None:
-        messages.info(request, f"{model.name} was live already.")
+        messages.info(request, gettext("{name} was live already.").format(name=model.name))
     else:
-        messages.success(request, f"{model.name} is live: the next call is transcribed with it.")
+        messages.success(
+            request, gettext("{name} is live: the next call is transcribed with it.").format(name=model.name)
+        )
     return redirect(model)
 
 
@@ -70,9 +73,11 @@ def rollback(request: HttpRequest, model_id: uuid.UUID) -> HttpResponse:
         messages.error(request, error.message)
         return redirect(model)
     if made is None:
-        messages.info(request, f"{model.name} is not served any more; nothing was changed.")
+        messages.info(request, gettext("{name} is not served any more; nothing was changed.").format(name=model.name))
         return redirect(model)
-    messages.success(request, f"{made.model.name} is live again: the next call is transcribed with it.")
+    messages.success(
+        request, gettext("{name} is live again: the next call is transcribed with it.").format(name=made.model.name)
+    )
     return redirect(made.model)
 
 

@@ -7,6 +7,7 @@ import uuid
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from callcenter.accounts.decorators import OPERATORS, READERS, person, roles_required
@@ -32,7 +33,7 @@ def night(request: HttpRequest) -> HttpResponse:
     """Run a night now; the building goes on behind the page."""
     try:
         nightly.ask(by=person(request))
-        messages.success(request, "Learning begins. What comes of it shows below within moments.")
+        messages.success(request, gettext("Learning begins. What comes of it shows below within moments."))
     except CallcenterError as error:
         messages.error(request, error.message)
     return redirect("learning:overview")
@@ -60,7 +61,7 @@ def cancel(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
     found = get_object_or_404(TrainingRun, pk=run_id)
     try:
         training.cancel(run=found, by=person(request))
-        messages.success(request, "The run is cancelled; the worker stops within moments.")
+        messages.success(request, gettext("The run is cancelled; the worker stops within moments."))
     except CallcenterError as error:
         messages.error(request, error.message)
     return redirect(found)
@@ -73,7 +74,7 @@ def retry(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
     found = get_object_or_404(TrainingRun, pk=run_id)
     try:
         training.retry(run=found, by=person(request))
-        messages.success(request, "The run is in line again and goes on where it was.")
+        messages.success(request, gettext("The run is in line again and goes on where it was."))
     except CallcenterError as error:
         messages.error(request, error.message)
     return redirect(found)

@@ -8,6 +8,8 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from analytics.redaction import ALWAYS_HIDDEN, CARDS_ONLY, CONTACT, KINDS, STRICT, Level, scrub
 from callcenter.accounts.models import Role, User
@@ -39,10 +41,10 @@ SINKS: dict[str, Level] = {
     "storage": CARDS_ONLY,
 }
 LABELS = {
-    "card_number": "Card numbers", "card_code": "Card security codes", "card_expiry": "Card expiry dates",
-    "sort_code": "Sort codes", "account_number": "Account numbers", "email": "E-mail addresses",
-    "phone_number": "Phone numbers", "birth_date": "Birth dates", "postcode": "Postcodes", "address": "Addresses",
-    "name": "Names",
+    "card_number": _("Card numbers"), "card_code": _("Card security codes"), "card_expiry": _("Card expiry dates"),
+    "sort_code": _("Sort codes"), "account_number": _("Account numbers"), "email": _("E-mail addresses"),
+    "phone_number": _("Phone numbers"), "birth_date": _("Birth dates"), "postcode": _("Postcodes"),
+    "address": _("Addresses"), "name": _("Names"),
 }  # fmt: skip
 
 
@@ -83,13 +85,13 @@ def reveal(*, call: Call, by: User, kinds: Iterable[str], reason: str) -> Reveal
     Raises CallcenterError for who may not, for no reason, and for kinds that nobody may.
     """
     if not may_reveal(by) or not Call.objects.visible_to(by).filter(pk=call.pk).exists():
-        raise CallcenterError("Your role may not look behind what is hidden.", code="forbidden")
+        raise CallcenterError(gettext("Your role may not look behind what is hidden."), code="forbidden")
     wanted = list(dict.fromkeys(kinds))
     if not wanted or not set(wanted) <= set(REVEALABLE):
-        raise CallcenterError("Choose what to show. Card data is shown to nobody.", code="bad_kind")
+        raise CallcenterError(gettext("Choose what to show. Card data is shown to nobody."), code="bad_kind")
     reason = scrub(" ".join(reason.replace("\x00", " ").split()), CARDS_ONLY)[:300]
     if len(reason) < 5:
-        raise CallcenterError("Say why you need to see it; the reason is kept.", code="reason_missing")
+        raise CallcenterError(gettext("Say why you need to see it; the reason is kept."), code="reason_missing")
     with transaction.atomic():
         row = Reveal.objects.create(
             user=by,
@@ -105,10 +107,10 @@ def reveal(*, call: Call, by: User, kinds: Iterable[str], reason: str) -> Reveal
 def set_level(*, role: str, hides: Iterable[str], by: User) -> RoleLevel:
     """Set what a role does not see. The index of words follows in the background. Raises CallcenterError."""
     if not by.has_role(*REVEALERS):
-        raise CallcenterError("Your role may not change this.", code="forbidden")
+        raise CallcenterError(gettext("Your role may not change this."), code="forbidden")
     wanted = frozenset(hides) | ALWAYS_HIDDEN
     if role not in Role.values or not wanted <= frozenset(KINDS):
-        raise CallcenterError("This role or kind is not known.", code="bad_level")
+        raise CallcenterError(gettext("This role or kind is not known."), code="bad_level")
     with transaction.atomic():
         before = search_level().hides
         row, _ = RoleLevel.objects.update_or_create(

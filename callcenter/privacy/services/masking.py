@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_noop
 
 from analytics.redaction import ALWAYS_HIDDEN, RedactionError, find, says_digits
 from asr_worker.pipeline import sha_of_key
@@ -45,15 +46,17 @@ EDGE_MS = 350
 MUTING_PATIENCE = timedelta(minutes=20)
 CHECK_PATIENCE = timedelta(minutes=10)
 
-WORKING = (
+WORKING = gettext_noop(
     "Card data was said in this call. The recording is being muted there and listened to again; then it can be heard."
 )
-FAILED = (
+FAILED = gettext_noop(
     "Card data was said in this call, and nobody knows for certain that it cannot be heard. "
     "The recording is withheld until a compliance officer has decided."
 )
-CLOSED = "A compliance officer has decided that this recording is not to be heard."
-UNREAD = "This call is being transcribed. The recording can be heard once it is known where card data was said in it."
+CLOSED = gettext_noop("A compliance officer has decided that this recording is not to be heard.")
+UNREAD = gettext_noop(
+    "This call is being transcribed. The recording can be heard once it is known where card data was said in it."
+)
 
 
 class _Changed(Exception):
@@ -67,14 +70,14 @@ def withheld(recording: Recording) -> str:
         if mask.audible:
             return ""
         if mask.state == State.RESOLVED:
-            return CLOSED
-        return FAILED if mask.state == State.FAILED else WORKING
+            return gettext(CLOSED)
+        return gettext(FAILED if mask.state == State.FAILED else WORKING)
     from callcenter.pipeline.models import Run
 
     calls = Call.objects.filter(recording=recording)
     being_read = Run.objects.filter(call__in=calls, state__in=[Run.State.QUEUED, Run.State.SPEECH]).exists()
     unread = being_read and not Transcript.objects.filter(call__in=calls).exists()
-    return UNREAD if unread else ""
+    return gettext(UNREAD) if unread else ""
 
 
 def work(mask_id: int) -> bool:
@@ -360,7 +363,7 @@ def assign(*, mask: Mask, owner: User | None, by: User) -> None:
     """Say who looks after a failed mask. Raises CallcenterError for somebody who may not."""
     _require(by)
     if owner is not None and not may_decide(owner):
-        raise CallcenterError("Only a compliance officer or an administrator can own this.", code="bad_owner")
+        raise CallcenterError(gettext("Only a compliance officer or an administrator can own this."), code="bad_owner")
     with transaction.atomic():
         Mask.objects.filter(pk=mask.pk).update(owner=owner)
         audit.record("privacy.mask_assign", mask, user=by, owner=owner.pk if owner else None)
@@ -375,7 +378,7 @@ def retry(*, mask: Mask, by: User) -> None:
             resolved_at=None, due_at=timezone.now(),
         )  # fmt: skip
         if changed != 1:
-            raise CallcenterError("This mask is being worked on, or holds already.", code="not_failed")
+            raise CallcenterError(gettext("This mask is being worked on, or holds already."), code="not_failed")
         audit.record("privacy.mask_retry", mask, user=by)
         enqueue("privacy.mask", queue="nlu", mask_id=mask.pk)
 
@@ -389,7 +392,8 @@ def mute_stretch(*, mask: Mask, start_ms: int, end_ms: int, by: User) -> None:
     if not 0 <= start_ms < end_ms <= recording.duration_ms:
         length = recording.duration_ms / 1000
         raise CallcenterError(
-            f"Give a start before an end, within the {length:.1f} s of the recording.", code="bad_times"
+            gettext("Give a start before an end, within the {length:.1f} s of the recording.").format(length=length),
+            code="bad_times",
         )
     with transaction.atomic():
         row = Mask.objects.select_for_update().get(pk=mask.pk)
@@ -428,17 +432,17 @@ def resolve(*, mask: Mask, release: bool, reason: str, by: User) -> None:
     _require(by)
     reason = keeping.typed(" ".join(reason.replace("\x00", " ").split()))[:300]
     if len(reason) < 5:
-        raise CallcenterError("Say why; the reason is kept.", code="reason_missing")
+        raise CallcenterError(gettext("Say why; the reason is kept."), code="reason_missing")
     with transaction.atomic():
         changed = Mask.objects.filter(pk=mask.pk, state=State.FAILED).update(
             state=State.RESOLVED, released=release, resolution=reason, resolved_by=by, resolved_at=timezone.now(),
             due_at=None, updated_at=timezone.now(),
         )  # fmt: skip
         if changed != 1:
-            raise CallcenterError("Only a failed mask is decided on.", code="not_failed")
+            raise CallcenterError(gettext("Only a failed mask is decided on."), code="not_failed")
         audit.record("privacy.mask_resolve", mask, user=by, released=release, reason=reason)
 
 
 def _require(user: User) -> None:
     if not may_decide(user):
-        raise CallcenterError("Your role may not decide on this.", code="forbidden")
+        raise CallcenterError(gettext("Your role may not decide on this."), code="forbidden")

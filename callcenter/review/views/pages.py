@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from callcenter.accounts.decorators import EDITORS, SUPERVISORS, person, roles_required
@@ -25,11 +26,11 @@ MAX_LIST_BYTES = 200_000
 def _tabs(request: HttpRequest) -> list[dict[str, Any]]:
     user = person(request)
     entries = [
-        ("review:queue", "Queue", EDITORS, 0),
-        ("review:approval", "Approval", SUPERVISORS, selectors.pending_count(user)),
-        ("review:fix_all", "Fix in many calls", SUPERVISORS, 0),
-        ("review:vocabulary", "Vocabulary", SUPERVISORS, 0),
-        ("review:mine", "Your corrections", EDITORS, 0),
+        ("review:queue", gettext("Queue"), EDITORS, 0),
+        ("review:approval", gettext("Approval"), SUPERVISORS, selectors.pending_count(user)),
+        ("review:fix_all", gettext("Fix in many calls"), SUPERVISORS, 0),
+        ("review:vocabulary", gettext("Vocabulary"), SUPERVISORS, 0),
+        ("review:mine", gettext("Your corrections"), EDITORS, 0),
     ]
     return [
         {"url": url, "label": label, "count": count, "active": request.path == url}
@@ -71,7 +72,7 @@ def next_segment(request: HttpRequest) -> HttpResponse:
         done=done,
     )
     if turn is None:
-        messages.success(request, "Nothing is left to look at.")
+        messages.success(request, gettext("Nothing is left to look at."))
         return redirect("review:queue")
     return redirect(f"{turn.call.get_absolute_url()}?from={source}&t={turn.start_ms}#turn-{turn.index}")
 
@@ -102,7 +103,7 @@ def decide(request: HttpRequest) -> HttpResponse:
     else:
         verdict = request.POST.get("verdict", "")
     if verdict not in ("approve", "reject") or not chosen:
-        messages.error(request, "Choose what to decide on.")
+        messages.error(request, gettext("Choose what to decide on."))
         return redirect("review:approval")
     ids: list[Any] = []
     for name in chosen:
@@ -111,11 +112,15 @@ def decide(request: HttpRequest) -> HttpResponse:
         call_id = _uuid(call)
         ids += found.filter(call_id=call_id).values_list("pk", flat=True) if call_id else []
     count = services.decide(ids=ids, user=user, approve=verdict == "approve")
-    word = "approved" if verdict == "approve" else "rejected"
     if count:
-        messages.success(request, f"{count} correction{'s' if count != 1 else ''} {word}.")
+        said = (
+            ngettext("{count} correction approved.", "{count} corrections approved.", count)
+            if verdict == "approve"
+            else ngettext("{count} correction rejected.", "{count} corrections rejected.", count)
+        )
+        messages.success(request, said.format(count=count))
     else:
-        messages.error(request, "These have been decided or withdrawn meanwhile.")
+        messages.error(request, gettext("These have been decided or withdrawn meanwhile."))
     return redirect("review:approval")
 
 
@@ -128,13 +133,18 @@ def rule(request: HttpRequest) -> HttpResponse:
     team = teams.get(int(wanted)) if wanted.isdecimal() else None
     value = request.POST.get("rule", "")
     if team is None or value not in Team.Approval.values:
-        messages.error(request, "This team or rule is not known.")
+        messages.error(request, gettext("This team or rule is not known."))
         return redirect("review:approval")
     before = team.correction_approval
     team.correction_approval = value
     team.save(update_fields=["correction_approval"])
     audit.record("team.correction_approval", team, request=request, before=before, after=value)
-    messages.success(request, f"{team.name}: approval is {team.get_correction_approval_display().lower()} now.")
+    messages.success(
+        request,
+        gettext("{name}: approval is {rule} now.").format(
+            name=team.name, rule=team.get_correction_approval_display().lower()
+        ),
+    )
     return redirect("review:approval")
 
 
@@ -167,10 +177,13 @@ def fix_all_apply(request: HttpRequest) -> HttpResponse:
     except CallcenterError as problem:
         messages.error(request, problem.message)
         return redirect("review:fix_all")
-    left = f" {fixed.left} had changed meanwhile and were left alone." if fixed.left else ""
-    places = f"{fixed.turns} turn{'s' if fixed.turns != 1 else ''}"
-    calls = f"{fixed.calls} call{'s' if fixed.calls != 1 else ''}"
-    messages.success(request, f"Corrected {places} in {calls}.{left}")
+    places = ngettext("{count} turn", "{count} turns", fixed.turns).format(count=fixed.turns)
+    calls = ngettext("{count} call", "{count} calls", fixed.calls).format(count=fixed.calls)
+    said = gettext("Corrected {places} in {calls}.").format(places=places, calls=calls)
+    if fixed.left:
+        left = gettext("{count} had changed meanwhile and were left alone.").format(count=fixed.left)
+        said = f"{said} {left}"
+    messages.success(request, said)
     return redirect("review:fix_all")
 
 
@@ -214,25 +227,28 @@ def vocabulary_add(request: HttpRequest) -> HttpResponse:
     teams = {str(team.pk): team for team in selectors.teams(person(request))}
     wanted = request.POST.get("team", "")
     if wanted and wanted not in teams:
-        messages.error(request, "This team is not known.")
+        messages.error(request, gettext("This team is not known."))
         return redirect("review:vocabulary")
     texts = request.POST.get("terms", "").replace(",", "\n").splitlines()
     upload = request.FILES.get("list")
     try:
         if upload is not None:
             if (upload.size or 0) > MAX_LIST_BYTES:
-                raise CallcenterError("The list is too long (at most 200 kB).", code="too_big")
+                raise CallcenterError(gettext("The list is too long (at most 200 kB)."), code="too_big")
             texts += vocabulary.read_list(upload.read())
         if not any(text.strip() for text in texts):
-            raise CallcenterError("Type at least one term or choose a list.", code="nothing")
+            raise CallcenterError(gettext("Type at least one term or choose a list."), code="nothing")
         added, refused = vocabulary.add_terms(texts=texts, team=teams.get(wanted), by=person(request))
     except CallcenterError as problem:
         messages.error(request, problem.message)
         return redirect("review:vocabulary")
     if added:
-        messages.success(request, f"{len(added)} term{'s' if len(added) != 1 else ''} added.")
+        said = ngettext("{count} term added.", "{count} terms added.", len(added))
+        messages.success(request, said.format(count=len(added)))
     if refused:
-        messages.error(request, "Not added: " + " ".join(refused[:5]) + (" …" if len(refused) > 5 else ""))
+        messages.error(
+            request, gettext("Not added:") + " " + " ".join(refused[:5]) + (" …" if len(refused) > 5 else "")
+        )
     return redirect("review:vocabulary")
 
 
@@ -245,7 +261,7 @@ def vocabulary_remove(request: HttpRequest, term_id: int) -> HttpResponse:
     teams = selectors.teams(person(request))
     term = get_object_or_404(Term.objects.filter(Q(team=None) | Q(team__in=teams)), pk=term_id)
     vocabulary.remove_term(term=term, by=person(request))
-    messages.success(request, f"“{term.text}” is out of the vocabulary.")
+    messages.success(request, gettext("“{text}” is out of the vocabulary.").format(text=term.text))
     return redirect("review:vocabulary")
 
 

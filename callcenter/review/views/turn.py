@@ -9,6 +9,8 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from callcenter.accounts.decorators import EDITORS, person, roles_required
@@ -23,7 +25,7 @@ from callcenter.review.projection import OTHER
 from callcenter.review.replay import Piece, Unfit
 from callcenter.review.understanding import understand_again
 
-PARTIES = (("agent", "Agent"), ("customer", "Customer"), ("unknown", "Not known"))
+PARTIES = (("agent", _("Agent")), ("customer", _("Customer")), ("unknown", _("Not known")))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -39,7 +41,7 @@ def turn(request: HttpRequest, call_id: uuid.UUID, turn: int, word: int) -> Http
         return _problem(request, call, problem)
     piece = _piece(view, turn, word)
     if view is None or piece is None:
-        gone = CallcenterError("This turn is not there any more. Load the page again.", code="gone")
+        gone = CallcenterError(gettext("This turn is not there any more. Load the page again."), code="gone")
         return _problem(request, call, gone, status=404)
     context = _form(call, view, piece, request)
     return render(request, "review/_turn_form.html" if _scripted(request) else "review/turn.html", context)
@@ -75,11 +77,11 @@ def _save(request: HttpRequest, call: Call, turn: int, word: int) -> HttpRespons
     if _wants_json(request):
         return JsonResponse(_said(saved, call, request))
     if action == "confirm":
-        messages.success(request, "Noted: this turn is right.")
+        messages.success(request, gettext("Noted: this turn is right."))
     elif saved.pending:
-        messages.success(request, "Saved. A supervisor looks at it before everybody sees it.")
+        messages.success(request, gettext("Saved. A supervisor looks at it before everybody sees it."))
     else:
-        messages.success(request, "Saved.")
+        messages.success(request, gettext("Saved."))
     return redirect(_back(request, call, saved.piece))
 
 
@@ -163,7 +165,7 @@ def undo(request: HttpRequest, call_id: uuid.UUID) -> HttpResponse:
         rows = services.undo(call_id=call.pk, user=person(request))
     except CallcenterError as problem:
         return _problem(request, call, problem)
-    return _done(request, call, f"Undone: {_counted(len(rows))}.")
+    return _done(request, call, _undone(len(rows)))
 
 
 @require_POST
@@ -178,9 +180,10 @@ def undo_group(request: HttpRequest, group: uuid.UUID) -> HttpResponse:
     except CallcenterError as problem:
         return _problem(request, row.call, problem)
     if request.POST.get("next") == "fix-all":
-        messages.success(request, f"Undone in {calls} call{'s' if calls != 1 else ''}.")
+        said = ngettext("Undone in {count} call.", "Undone in {count} calls.", calls)
+        messages.success(request, said.format(count=calls))
         return redirect("review:fix_all")
-    return _done(request, row.call, "Undone.")
+    return _done(request, row.call, gettext("Undone."))
 
 
 @require_POST
@@ -189,9 +192,13 @@ def done(request: HttpRequest, call_id: uuid.UUID) -> HttpResponse:
     """The person has corrected what there was: understand the call again at once."""
     call = get_object_or_404(_calls(request), pk=call_id)
     started = understand_again(call=call, by=person(request))
-    text = "The call is being understood again." if started else "Nothing has changed that would need it."
+    text = (
+        gettext("The call is being understood again.")
+        if started
+        else gettext("Nothing has changed that would need it.")
+    )
     if not started and Call.objects.filter(pk=call.pk, corrected_at__isnull=False).exists():
-        text = "The call is being processed; it will be understood again right after."
+        text = gettext("The call is being processed; it will be understood again right after.")
     return _done(request, call, text)
 
 
@@ -204,10 +211,10 @@ def stranded(request: HttpRequest, correction_id: uuid.UUID) -> HttpResponse:
     try:
         if request.POST.get("action") == "apply":
             services.apply_stranded(correction=correction, user=person(request))
-            text = "Put there. Listen to it once."
+            text = gettext("Put there. Listen to it once.")
         else:
             services.dismiss_stranded(correction=correction, user=person(request))
-            text = "Set aside."
+            text = gettext("Set aside.")
     except CallcenterError as problem:
         return _problem(request, correction.call, problem)
     return _done(request, correction.call, text)
@@ -267,5 +274,5 @@ def _ms(text: str) -> str:
         return ""
 
 
-def _counted(count: int) -> str:
-    return "one correction" if count == 1 else f"{count} corrections"
+def _undone(count: int) -> str:
+    return ngettext("Undone: one correction.", "Undone: {count} corrections.", count).format(count=count)
