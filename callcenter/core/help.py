@@ -52,7 +52,7 @@ SECTIONS = {
     "dashboards:agent": "dashboard#people",
     "dashboards:note": "dashboard#notes",
     "dashboards:queue": "dashboard#people",
-    "calls:list": "calls",
+    "calls:": "calls",
     "calls:detail": "call",
     "calls:compare": "call#compare",
     "calls:batch": "upload#states",
