@@ -7,11 +7,12 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.translation import get_language
+from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 
 from callcenter.accounts.decorators import BATCH_READERS, EDITORS, OPERATORS, READERS
 from callcenter.accounts.models import Role
+from callcenter.core import help, keys
 from callcenter.core.languages import script_address
 
 COUNTED = {"review:queue": _("corrections to approve"), "privacy:masks": _("recordings to decide on")}
@@ -36,7 +37,24 @@ def site(request: HttpRequest) -> dict[str, Any]:
         context["navigation"] = _navigation(
             request, context["open_alert_count"], pending_count(user), failed_count(user)
         )
+        context |= _guidance(request, context["navigation"])
     return context
+
+
+def _guidance(request: HttpRequest, navigation: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the help that fits this page and the keys that hold on it."""
+    view_name = request.resolver_match.view_name if request.resolver_match else ""
+    reachable = [
+        *navigation,
+        {"name": "notifications:inbox", "url": reverse("notifications:inbox"), "label": gettext("Inbox")},
+        {"name": "help", "url": reverse("help"), "label": gettext("Help")},
+    ]
+    return {
+        "help_url": help.section_for(view_name),
+        "key_jumps": keys.jumps(reachable),
+        "key_everywhere": keys.EVERYWHERE,
+        "key_groups": keys.groups(view_name, may_correct=request.user.has_role(*EDITORS)),  # type: ignore[union-attr]
+    }
 
 
 def _navigation(request: HttpRequest, open_alerts: int, waiting: int, masks: int) -> list[dict[str, Any]]:
@@ -55,6 +73,7 @@ def _navigation(request: HttpRequest, open_alerts: int, waiting: int, masks: int
     here = "/alerts/" if request.path.startswith(("/rules/", "/intents/", "/notifications/")) else request.path
     return [
         {
+            "name": name,
             "url": url,
             "label": label,
             "icon": icon,

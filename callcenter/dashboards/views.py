@@ -24,6 +24,7 @@ from callcenter.calls.models import Call
 from callcenter.calls.selectors import choices, intent_labels, visible_teams
 from callcenter.core.templatetags import cc
 from callcenter.dashboards import panels, people
+from callcenter.dashboards.first_steps import first_steps
 from callcenter.dashboards.models import SavedView
 from callcenter.dashboards.selectors import WEEKDAYS, dashboard
 from callcenter.insights.models import Category
@@ -59,6 +60,7 @@ def home(request: HttpRequest) -> HttpResponse:
     context = _context(request)
     context["any_calls"] = Call.objects.visible_to(user).exists()
     context["may_upload"] = user.has_role(*SUPERVISORS)
+    context["first_steps"] = first_steps(user)
     context["views"] = SavedView.objects.visible_to(user).select_related("owner", "team")
     if user.is_agent:
         context |= people.own_desk(user)

@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from callcenter.accounts.models import User
-from callcenter.pipeline import broker
+from callcenter.pipeline import broker, machinery
 from callcenter.pipeline.models import Run
 
 log = structlog.get_logger("callcenter.operations")
@@ -135,7 +135,14 @@ def failures(user: User) -> list[dict[str, Any]]:
     found = []
     for group in groups[:FAILURES_SHOWN]:
         runs = failed.filter(error_code=group["error_code"], error_permanent=group["error_permanent"])
-        found.append({**group, "runs": list(runs.select_related("call").order_by("-finished_at")[:FAILURES_SHOWN])})
+        known = machinery.cure(group["error_code"], group["error_permanent"])
+        found.append(
+            {
+                **group,
+                "cure": known,
+                "runs": list(runs.select_related("call").order_by("-finished_at")[:FAILURES_SHOWN]),
+            }
+        )
     return found
 
 
@@ -181,13 +188,17 @@ def panel(user: User) -> dict[str, Any]:
     alive = workers()
     lines = queues()
     served = {name for worker in alive for name in worker.queues}
+    done = throughput(user)
     return {
         "queues": lines,
         "broker_down": all(line["waiting"] is None for line in lines),
         "unserved": [line for line in lines if line["waiting"] and line["name"] not in served],
         "workers": alive,
         "runs": run_counts(user),
-        "throughput": throughput(user),
+        "throughput": done,
+        "hours": machinery.busiest(done["hours"]),
+        "factor": machinery.factor(done["stages"]),
+        "learning": machinery.learning(),
         "failures": failures(user),
         "checked_at": timezone.localtime(),
     }

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from callcenter.accounts.decorators import OPERATORS, READERS, person, roles_required
 from callcenter.accounts.models import Role
 from callcenter.core.errors import CallcenterError
-from callcenter.pipeline import selectors, services
+from callcenter.pipeline import machinery, selectors, services
 from callcenter.pipeline.models import Run
 
 
@@ -28,7 +28,7 @@ def operations(request: HttpRequest) -> HttpResponse:
         "reads_calls": user.has_role(*READERS),
     }
     if context["machine"]:
-        context |= {"models": selectors.models_installed(), "disk": selectors.disk()}
+        context |= {"models": selectors.models_installed(), "disk": selectors.disk(), "storage": machinery.storage()}
     return render(request, "pipeline/operations.html", context)
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import base64
-import random
 import re
 import time
-import wave
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from callcenter.calls.models import Batch, Upload
+from callcenter.calls.models import Batch
 from callcenter.calls.services.batches import process_row
 from callcenter.pipeline.models import Run
 from tests.factories import QUIET, AlertFactory, RunFactory, tone_wav, understood_call
@@ -55,56 +52,6 @@ def test_two_files_are_dropped_uploaded_and_followed_to_their_end(sign_in: Any, 
     Run.objects.update(state=Run.State.DONE)
     page.get_by_text("understood", exact=True).wait_for()
     assert page.locator("#batch-rows").get_attribute("hx-trigger") is None
-
-
-def test_an_upload_goes_on_where_it_stopped_after_the_browser_was_closed(
-    browser: Any, live_server: Any, cast: Any, client: Any, tmp_path: Path
-) -> None:
-    """Of a file in two pieces the second is lost with the browser; only that one is sent when it comes back."""
-    sound = tmp_path / "long.wav"
-    noise = random.Random(1).randbytes(16_000)
-    with wave.open(str(sound), "wb") as out:
-        out.setparams((2, 2, 8000, 0, "NONE", ""))
-        for _ in range(600):
-            out.writeframes(noise)
-    client.force_login(cast.supervisor, backend="django.contrib.auth.backends.ModelBackend")
-    cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}
-    context = browser.new_context(base_url=live_server.url)
-    context.add_cookies([cookie])
-    page = context.new_page()
-
-    def lose_the_second(route: Any, request: Any) -> None:
-        if request.method == "PATCH" and request.headers["upload-offset"] != "0":
-            route.abort()
-        else:
-            route.continue_()
-
-    page.route("**/uploads/*", lose_the_second)
-    page.goto("/batches/new")
-    page.set_input_files("#id_files", sound)
-    page.get_by_role("button", name="Upload").click()
-    deadline = time.monotonic() + 30
-    while not Upload.objects.filter(offset__gt=0).exists():
-        assert time.monotonic() < deadline
-        page.wait_for_timeout(50)
-    kept = context.storage_state()
-    context.close()
-
-    half = Upload.objects.get()
-    assert 0 < half.offset < half.length
-    context = browser.new_context(base_url=live_server.url, storage_state=kept)
-    page = context.new_page()
-    sent: list[str] = []
-    page.on("request", lambda r: sent.append(r.headers["upload-offset"]) if r.method == "PATCH" else None)
-    page.goto(f"/batches/{half.batch_id}/")
-    assert page.locator("#halves").get_by_text("long.wav").is_visible()
-    page.set_input_files("#id_files", sound)
-    page.get_by_role("button", name="Finish").click()
-    page.locator("#batch-rows").get_by_text("long.wav").wait_for()
-    row = Batch.objects.get().rows.get()
-    assert (row.size, sent) == (sound.stat().st_size, [str(half.offset)])
-    assert process_row(row.pk).state == "done"
-    context.close()
 
 
 def test_the_upload_page_works_without_scripts(browser: Any, live_server: Any, cast: Any, client: Any) -> None:

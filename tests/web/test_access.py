@@ -179,6 +179,8 @@ TABLE: dict[str, tuple[str, tuple[Any, ...]]] = {
     "accounts:profile": ("GET", (OUT, IN, IN, IN, IN, IN, IN, IN)),
     "accounts:token_create": ("POST", (OUT, MAY, MAY, MAY, MAY, MAY, MAY, MAY)),
     "accounts:token_revoke": ("POST", (OUT, MAY, GONE, GONE, GONE, GONE, GONE, GONE)),
+    "help": ("GET", (OUT, IN, IN, IN, IN, IN, IN, IN)),
+    "help_page": ("GET", (OUT, IN, IN, IN, IN, IN, IN, IN)),
     "health": ("GET", (IN, IN, IN, IN, IN, IN, IN, IN)),
     "metrics": ("GET", (GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE)),
 }
@@ -235,6 +237,7 @@ def world(cast: Any, warehouse: Any) -> dict[str, Any]:
         **taxonomy_of(cast),
         **told(cast),
         "mask_id": masked().pk,
+        "help_area": "call",
     }
 
 
@@ -331,6 +334,7 @@ def learned(call: Any) -> dict[str, Any]:
 
 
 ARGUMENTS = {
+    "help_page": ["help_area"],
     "dashboards:csv": ["panel"], "dashboards:view": ["view_id"], "dashboards:view_delete": ["view_id"],
     "dashboards:agent": ["agent_id"], "dashboards:note_write": ["agent_id"], "dashboards:note_delete": ["note_id"],
     "dashboards:queue": ["queue_id"],

@@ -7,7 +7,6 @@
   }
   const byId = (id) => document.getElementById(id);
   const state = byId("save-state");
-  const keys = byId("keys");
   const keysButton = byId("keys-button");
   const source = new URLSearchParams(window.location.search).get("from") || "";
   const PAUSE_MS = 900;
@@ -333,13 +332,8 @@
     }
   };
   const back = () => player.seek(Math.max(0, 1000 * player.audio.currentTime - 2000));
-  const showKeys = () => {
-    keys.classList.toggle("d-none");
-    keysButton.setAttribute("aria-expanded", String(!keys.classList.contains("d-none")));
-  };
 
   keysButton.classList.remove("d-none");
-  keysButton.addEventListener("click", showKeys);
   byId("undo").form.addEventListener("submit", (event) => {
     event.preventDefault();
     undo();
@@ -379,7 +373,6 @@
     r: confirm,
     u: undo,
     j: () => byId("next-segment")?.click(),
-    "?": showKeys,
   };
   document.addEventListener("keydown", (event) => {
     const inside = editor && editor.form.contains(event.target);

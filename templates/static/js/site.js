@@ -39,6 +39,21 @@
     }
   });
 
+  // What scrolls sideways and holds nothing to stop at is reached and scrolled by keyboard too.
+  const reachable = () => {
+    document.querySelectorAll(".table-responsive").forEach((box) => {
+      const scrolls = box.scrollWidth > box.clientWidth && !box.querySelector("a[href], button, input, select");
+      if (scrolls) {
+        box.setAttribute("tabindex", "0");
+      } else {
+        box.removeAttribute("tabindex");
+      }
+    });
+  };
+  reachable();
+  window.addEventListener("resize", reachable);
+  document.addEventListener("htmx:afterSettle", reachable);
+
   // A poll that fails must not fail silently: the page would look alive and be stale.
   document.addEventListener("htmx:sendError", () => document.body.classList.add("is-offline"));
   document.addEventListener("htmx:afterOnLoad", () => document.body.classList.remove("is-offline"));
