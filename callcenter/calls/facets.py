@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import Case, Count, Exists, F, OuterRef, Value, When
 from django.urls import reverse
@@ -142,17 +143,20 @@ def _counted(calls: CallQuerySet, user: User, query: CallQuery, names: Sequence[
 
 def _grouped(calls: CallQuerySet, names: Sequence[str]) -> dict[str, Counts]:
     """Return the counts by each of these in one pass over the calls."""
+    found: dict[str, Counts] = {name: {} for name in names}
     if not names:
-        return {}
+        return found
     columns = {f"by_{name}": GROUPED[name] for name in names}
-    inner, params = calls.values(**columns).query.sql_with_params()
+    try:
+        inner, params = calls.values(**columns).query.sql_with_params()
+    except EmptyResultSet:
+        return found
     quoted = [connection.ops.quote_name(alias) for alias in columns]
     sets = ", ".join(f"({name})" for name in quoted)
     sql = (
         f"SELECT grouping({', '.join(quoted)}), {', '.join(quoted)}, count(*) "  # noqa: S608 - our own names only
         f"FROM ({inner}) AS found GROUP BY GROUPING SETS ({sets})"
     )
-    found: dict[str, Counts] = {name: {} for name in names}
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         for which, *values, count in cursor.fetchall():

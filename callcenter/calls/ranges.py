@@ -11,8 +11,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 Limits = tuple[tuple[str, float], ...]
-_CLOCK = re.compile(r"(?:(\d{1,2}):)?(\d{1,3}):([0-5]\d)\Z")
-_NUMBER = re.compile(r"[+-]?\d{1,6}(?:[.,]\d{1,4})?\Z")
+_CLOCK = re.compile(r"(?:(\d{1,2}):)?(\d{1,3}):([0-5]\d)\Z", re.ASCII)
+_NUMBER = re.compile(r"[+-]?\d{1,6}(?:[.,]\d{1,4})?\Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
