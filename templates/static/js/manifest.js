@@ -49,6 +49,11 @@
     }
     place.innerHTML = text;
     state = place.querySelector("[data-ready=yes]") ? "ready" : "unready";
+    const problem = document.getElementById("upload-problem");
+    if (state === "ready" && [panel.dataset.unready, panel.dataset.waiting].includes(problem.textContent)) {
+      problem.textContent = "";
+      problem.classList.add("d-none");
+    }
     if (focused?.startsWith("m-")) {
       document.getElementById(focused)?.focus();
     }
