@@ -49,6 +49,12 @@ class VisibleTeams:
 ALL_TEAMS: Final = VisibleTeams(Scope.ALL)
 NO_TEAMS: Final = VisibleTeams(frozenset())
 
+RANGED = frozenset(
+    {
+        "duration_ms", "silence_ratio", "talk_ratio_agent", "overtalk_ratio", "wpm_agent", "sentiment",
+        "mean_word_probability",
+    }
+)  # fmt: skip
 _SETS = (
     "team_ids",
     "queue_ids",
@@ -68,10 +74,13 @@ class CallFilter:
     A set of None means "any"; an empty set means "none of them". Key 0 in `queue_ids` or `agent_ids` means
     calls without one. `start` is inclusive, `end` exclusive, both aware. `weekday` is 1 (Monday) to 7, `hour`
     0 to 23, both on the clock of `time_zone`; they exist so that a cell of the heatmap can link to its calls.
+    `ranges` limits measures of the call, each by its least and its greatest value, both inclusive, None for open;
+    a call without the measure is in no range.
 
     Raises:
         TypeError: `visible` is neither VisibleTeams nor a frozenset of team ids.
-        ValueError: a naive time, an end before its start, an unknown zone, a weekday or hour out of range.
+        ValueError: a naive time, an end before its start, an unknown zone, a weekday or hour out of range, a range
+            of something that is not in `RANGED`.
     """
 
     visible: VisibleTeams
@@ -92,6 +101,7 @@ class CallFilter:
     weekday: int | None = None
     hour: int | None = None
     time_zone: str = "UTC"
+    ranges: tuple[tuple[str, float | None, float | None], ...] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.visible, frozenset):
@@ -118,6 +128,9 @@ class CallFilter:
             raise ValueError("weekday is 1 (Monday) to 7 (Sunday)")
         if self.hour is not None and not 0 <= self.hour <= 23:
             raise ValueError("hour is 0 to 23")
+        for name, _, _ in self.ranges:
+            if name not in RANGED:
+                raise ValueError(f"no range can be given of {name!r}")
         zone(self.time_zone)
 
     def previous(self) -> CallFilter:

@@ -85,7 +85,7 @@ __all__ = [
 def headline(db: Database, flt: CallFilter) -> Figures:
     """Return the figures over all calls of the filter."""
     rows = source(flt)
-    (row,) = _fetch(db, select(*sum_columns(rows.c)))
+    (row,) = fetch(db, select(*sum_columns(rows.c)))
     return Figures.of(row)
 
 
@@ -120,7 +120,7 @@ def calls_over_time(
     start = func.date_trunc(bucket, rows.c.at, where.key)
     found = {
         row["start"].astimezone(dt.UTC): Figures.of(row)
-        for row in _fetch(db, select(start.label("start"), *sum_columns(rows.c, measures)).group_by(start))
+        for row in fetch(db, select(start.label("start"), *sum_columns(rows.c, measures)).group_by(start))
     }
     empty = Figures.none()
     return [
@@ -163,7 +163,7 @@ def intents(
     rows = source(flt, by=("intent",), measures=measures)
     found = {
         row["intent"]: Figures.of(row)
-        for row in _fetch(db, select(rows.c.intent, *sum_columns(rows.c, measures)).group_by(rows.c.intent))
+        for row in fetch(db, select(rows.c.intent, *sum_columns(rows.c, measures)).group_by(rows.c.intent))
     }
     heard = (
         select(fact_call_intent.c.intent, func.count().label("mentions"))
@@ -171,7 +171,7 @@ def intents(
         .where(*call_conditions(flt))
         .group_by(fact_call_intent.c.intent)
     )
-    mentioned = {row["intent"]: int(row["mentions"]) for row in _fetch(db, heard)} if mentions else {}
+    mentioned = {row["intent"]: int(row["mentions"]) for row in fetch(db, heard)} if mentions else {}
     total = sum(figures.calls for figures in found.values())
     made = []
     for name in found.keys() | mentioned.keys():
@@ -191,7 +191,7 @@ def alerts_by_category(db: Database, flt: CallFilter) -> list[AlertRow]:
     rows = (union_all(*parts) if len(parts) > 1 else parts[0]).subquery()
     sums = [cast(func.sum(rows.c[name]), BigInteger).label(name) for name in ALERT_COUNTS]
     statement = select(rows.c.category, *sums).group_by(rows.c.category)
-    found = [AlertRow(**row) for row in _fetch(db, statement)]
+    found = [AlertRow(**row) for row in fetch(db, statement)]
     return sorted(found, key=lambda row: (-row.open, -row.total, row.category))
 
 
@@ -199,7 +199,7 @@ def _alert_parts(flt: CallFilter) -> Iterator[Select[Any]]:
     """Yield the counts of each part of the period: whole days from their rollup where that can answer."""
     beyond: tuple[Any, ...] = (
         flt.languages, flt.models, flt.open_alerts, flt.mood, flt.reviewed, flt.weekday, flt.hour,
-        flt.agent_ids, flt.intents, flt.visible.own_agent_id, flt.with_alerts,
+        flt.agent_ids, flt.intents, flt.visible.own_agent_id, flt.with_alerts, flt.ranges or None,
     )  # fmt: skip
     if any(value is not None for value in beyond):
         yield _alerts_of_facts(flt, call_conditions(flt))
@@ -316,7 +316,7 @@ def heatmap(db: Database, flt: CallFilter, tz: str = "UTC", measures: Collection
         .group_by(weekday, hour)
         .order_by(weekday, hour)
     )
-    return [HeatCell(int(row["weekday"]), int(row["hour"]), Figures.of(row)) for row in _fetch(db, statement)]
+    return [HeatCell(int(row["weekday"]), int(row["hour"]), Figures.of(row)) for row in fetch(db, statement)]
 
 
 def call_ids(db: Database, flt: CallFilter, limit: int = 100) -> list[uuid.UUID]:
@@ -334,7 +334,7 @@ def call_ids(db: Database, flt: CallFilter, limit: int = 100) -> list[uuid.UUID]
         .order_by(call.started_at.desc(), call.call_id.desc())
         .limit(limit)
     )
-    return [row["call_id"] for row in _fetch(db, statement)]
+    return [row["call_id"] for row in fetch(db, statement)]
 
 
 def choices(db: Database, flt: CallFilter) -> Choices:
@@ -345,7 +345,7 @@ def choices(db: Database, flt: CallFilter) -> Choices:
     call = fact_call.c
     conditions = call_conditions(visible)
     bounds = select(func.min(call.started_at).label("first"), func.max(call.started_at).label("last"))
-    (span,) = _fetch(db, bounds.where(*conditions))
+    (span,) = fetch(db, bounds.where(*conditions))
     return Choices(
         teams=_choices((row.team_id, row.name, row.figures.calls) for row in teams(db, visible)),
         queues=_choices((row.queue_id, row.name, row.figures.calls) for row in queues(db, visible)),
@@ -374,13 +374,13 @@ def _by(
         .join(sums, sums.c[key.name] == key)
         .order_by(sums.c.calls.desc(), names[-1], key)
     )
-    return [make(row, Figures.of(row)) for row in _fetch(db, statement)]
+    return [make(row, Figures.of(row)) for row in fetch(db, statement)]
 
 
 def _quality_rows(db: Database, statement: Select[Any]) -> list[dict[str, Any]]:
     rows = [
         {**row, "words": int(row["words"] or 0), "weighted": float(row["weighted"] or 0.0)}
-        for row in _fetch(db, statement)
+        for row in fetch(db, statement)
     ]
     return sorted(rows, key=lambda row: (-row["words"], row["name"]))
 
@@ -395,14 +395,15 @@ def _choices(found: Iterable[tuple[int, str, int]]) -> tuple[Choice, ...]:
 
 
 def _names(db: Database, statement: Select[Any]) -> tuple[str, ...]:
-    return tuple(sorted(row["name"] for row in _fetch(db, statement.distinct()) if row["name"]))
+    return tuple(sorted(row["name"] for row in fetch(db, statement.distinct()) if row["name"]))
 
 
 def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
     return func.count().filter(condition)
 
 
-def _fetch(db: Database, statement: Select[*tuple[Any, ...]]) -> list[dict[str, Any]]:
+def fetch(db: Database, statement: Select[*tuple[Any, ...]]) -> list[dict[str, Any]]:
+    """Return the rows of a statement that only reads."""
     if isinstance(db, Connection):
         return [dict(row) for row in db.execute(statement).mappings()]
     with db.connect() as connection:

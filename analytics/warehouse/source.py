@@ -15,9 +15,11 @@ from typing import Any, Literal
 
 from sqlalchemy import (
     ColumnElement,
+    Float,
     Select,
     Subquery,
     and_,
+    cast,
     exists,
     extract,
     false,
@@ -80,7 +82,7 @@ def answerable_by_rollup(flt: CallFilter, *, time_zone: str = "UTC") -> bool:
     """Tell whether the filter asks only for what the rollups know, on clocks that never leave the full hour."""
     beyond: Sequence[Any] = (
         flt.languages, flt.models, flt.alert_categories, flt.open_alerts, flt.mood, flt.reviewed,
-        flt.with_alerts,
+        flt.with_alerts, flt.ranges or None,
     )  # fmt: skip
     clocks = {time_zone} | ({flt.time_zone} if flt.weekday is not None or flt.hour is not None else set())
     return all(value is None for value in beyond) and all(map(whole_hours, clocks))
@@ -132,6 +134,13 @@ def call_conditions(flt: CallFilter) -> list[ColumnElement[bool]]:
     if flt.with_alerts is not None:
         seen = call.alerts if flt.visible.restricted else call.alerts - call.restricted_alerts
         conditions.append(seen > 0 if flt.with_alerts else seen == 0)
+    for name, least, most in flt.ranges:
+        value = cast(call.overtalk_ms, Float) / func.nullif(call.duration_ms, 0)
+        measured: ColumnElement[Any] = value if name == "overtalk_ratio" else call[name]
+        if least is not None:
+            conditions.append(measured >= least)
+        if most is not None:
+            conditions.append(measured <= most)
     conditions += _clock_conditions(call.started_at, flt)
     if flt.alert_categories is not None:
         # An alias, because a query about alerts has fact_alert in its own FROM and would capture this one.

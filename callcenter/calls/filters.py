@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy
 
 from analytics.warehouse.measures import NEGATIVE_AT_MOST, POSITIVE_AT_LEAST
 from callcenter.accounts.models import User
+from callcenter.calls import ranges
 from callcenter.calls.models import Call, CallQuerySet, Turn
 from callcenter.insights.models import Alert, Category
 from callcenter.pipeline.models import Run
@@ -30,6 +31,7 @@ STATES = {
 }
 PERIODS = {"today": 1, "7": 7, "30": 30, "90": 90, "365": 365}
 MAX_QUERY = 300
+_NO_PARAMETER = ("problems", "faults", "limits")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,8 @@ class CallQuery:
     """What was asked for. Every field is also a parameter of the address; the empty value means "any".
 
     `start` and `end` are days, both inclusive, in the time zone of the user, else the site's. `problems` says, for
-    people, what in the address could not be understood and was therefore left out.
+    people, what in the address could not be understood and was therefore left out. `limits` are the ranges of what is
+    measured, each end a parameter of its own; what is wrong with one stands in `faults`, and in `problems` too.
     """
 
     q: str = ""
@@ -57,7 +60,9 @@ class CallQuery:
     weekday: int | None = None
     hour: int | None = None
     reviewed: str = ""
+    limits: ranges.Limits = ()
     problems: tuple[str, ...] = ()
+    faults: tuple[ranges.Fault, ...] = ()
 
     @classmethod
     def parse(cls, params: QueryDict, *, days: int | None = None) -> CallQuery:
@@ -96,6 +101,7 @@ class CallQuery:
                 batch = uuid.UUID(str(params["batch"]))
             except ValueError:
                 problems.append(_("That batch is not known."))
+        limits, faults = ranges.read(params)
         return cls(
             q=params.get("q", "").replace("\x00", "").strip()[:MAX_QUERY],
             said_by=one_of("said_by", PARTIES),
@@ -114,7 +120,9 @@ class CallQuery:
             weekday=number("weekday", 1, 7),
             hour=number("hour", 0, 23),
             reviewed=one_of("reviewed", ("yes", "no")),
-            problems=tuple(problems),
+            limits=limits,
+            problems=(*problems, *(fault.text for fault in faults)),
+            faults=faults,
         )
 
     @property
@@ -139,13 +147,15 @@ class CallQuery:
 
     def params(self, **changes: Any) -> dict[str, str]:
         """Return the address parameters, with changes; empty ones are left out."""
-        asked = replace(self, **changes)
-        values = {f.name: getattr(asked, f.name) for f in fields(asked) if f.name != "problems"}
+        asked = replace(self, **{name: value for name, value in changes.items() if name not in ranges.NAMES})
+        values: dict[str, Any] = {f.name: getattr(asked, f.name) for f in fields(asked) if f.name not in _NO_PARAMETER}
+        values |= {name: ranges.written(name, value) for name, value in asked.limits}
+        values |= {name: value for name, value in changes.items() if name in ranges.NAMES}
         return {name: str(value) for name, value in values.items() if value not in (None, "")}
 
     def link(self, path: str, **changes: Any) -> str:
         """Return an address with this filter. Parameters that are no field (such as sort) are passed on."""
-        known = {f.name for f in fields(self)}
+        known = {f.name for f in fields(self)} | ranges.NAMES.keys()
         own = {name: value for name, value in changes.items() if name in known}
         extra = {name: value for name, value in changes.items() if name not in known and value}
         query = urlencode({**self.params(**own), **extra})
@@ -188,6 +198,11 @@ class CallQuery:
                 Turn.objects.filter(call=OuterRef("pk"), transcript=OuterRef("transcript")).exclude(review="")
             )
             where &= Q(looked_at) if self.reviewed == "yes" else ~Q(looked_at)
+        for measure, least, most in ranges.held(self.limits):
+            if least is not None:
+                where &= Q(**{f"{measure.path}__gte": least})
+            if most is not None:
+                where &= Q(**{f"{measure.path}__lte": most})
         if self.batch:
             where &= Q(batch_rows__batch_id=self.batch, batch_rows__state="done")
         if self.state == "ready":

@@ -338,6 +338,17 @@ class BatchRow(models.Model):
         return self.state in self.ENDED
 
 
+class ManifestMapping(models.Model):
+    """What the columns of a team's manifests mean, as somebody said the last time; "" is a column that is left out."""
+
+    team = models.OneToOneField(Team, on_delete=models.CASCADE, related_name="manifest_mapping")
+    columns: Any = models.JSONField(default=dict)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"manifests of {self.team_id}"
+
+
 class Upload(models.Model):
     """A file on its way in pieces (tus): the pieces that have come stand in the store, so any web process can go on.
 

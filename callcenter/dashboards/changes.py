@@ -21,30 +21,36 @@ from callcenter.core.errors import CallcenterError
 from callcenter.dashboards import people, services
 from callcenter.dashboards.models import CoachingNote, SavedView
 
+PAGES = {SavedView.Kind.DASHBOARD: "dashboards:home", SavedView.Kind.CALLS: "calls:list"}
+
 
 @require_safe
 @roles_required(*READERS)
 def view_open(request: HttpRequest, view_id: int) -> HttpResponse:
-    """Lead to the dashboard with the filters of a saved view."""
+    """Lead to the page with the filters of a saved view."""
     view = get_object_or_404(SavedView.objects.visible_to(person(request)), pk=view_id)
-    return redirect(f"{reverse('dashboards:home')}?{services.clean_query(view.query)}")
+    return redirect(_page(view.kind, view.query))
 
 
 @require_POST
 @roles_required(*READERS)
 def view_save(request: HttpRequest) -> HttpResponse:
-    """Keep the dashboard's filters under a name, for oneself or a team."""
+    """Keep the filters of the dashboard or of the calls list under a name, for oneself or a team."""
     user, query = person(request), request.POST.get("query", "")
+    kind = request.POST.get("kind", "")
+    kind = kind if kind in SavedView.Kind.values else SavedView.Kind.DASHBOARD
     chosen = request.POST.get("team", "")
     team = visible_teams(user).filter(pk=int(chosen)).first() if chosen.isdecimal() and len(chosen) < 10 else None
     try:
         if chosen and team is None:
             raise CallcenterError(_("A view can be shared with your own teams."), code="foreign_team")
-        view = services.save_view(owner=user, name=request.POST.get("name", ""), query=query, team=team)
+        view = services.save_view(owner=user, name=request.POST.get("name", ""), query=query, team=team, kind=kind)
     except CallcenterError as error:
         messages.error(request, error.message)
-        return redirect(f"{reverse('dashboards:home')}?{services.clean_query(query)}")
-    messages.success(request, _("The view “%(name)s” is saved.") % {"name": view.name})
+        return redirect(_page(kind, query))
+    calls = kind == SavedView.Kind.CALLS
+    said = _("The search “%(name)s” is saved.") if calls else _("The view “%(name)s” is saved.")
+    messages.success(request, said % {"name": view.name})
     return redirect("dashboards:view", view.pk)
 
 
@@ -54,8 +60,15 @@ def view_delete(request: HttpRequest, view_id: int) -> HttpResponse:
     """Delete an own view."""
     view = get_object_or_404(SavedView, pk=view_id, owner=person(request))
     services.delete_view(view=view, by=person(request))
-    messages.success(request, _("The view “%(name)s” is deleted.") % {"name": view.name})
-    return redirect("dashboards:home")
+    calls = view.kind == SavedView.Kind.CALLS
+    said = _("The search “%(name)s” is deleted.") if calls else _("The view “%(name)s” is deleted.")
+    messages.success(request, said % {"name": view.name})
+    return redirect(PAGES[SavedView.Kind(view.kind)])
+
+
+def _page(kind: str, query: str) -> str:
+    kept = services.clean_query(query, kind=kind)
+    return f"{reverse(PAGES[SavedView.Kind(kind)])}?{kept}" if kept else reverse(PAGES[SavedView.Kind(kind)])
 
 
 @require_safe

@@ -19,9 +19,16 @@ class SavedViewQuerySet(models.QuerySet["SavedView"]):
 class SavedView(models.Model):
     """A page with its filters under a name. It holds an address and no figures: who opens it sees what they may see."""
 
+    class Kind(models.TextChoices):
+        """Which page it is of: the dashboard, or the list of calls (a saved search)."""
+
+        DASHBOARD = "dashboard", "Dashboard"
+        CALLS = "calls", "Calls"
+
+    kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.DASHBOARD)
     owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="saved_views")
     name = models.CharField(max_length=80)
-    #: The parameters of the dashboard's address, checked when saved and again when opened.
+    #: The parameters of the page's address, checked when saved and again when opened.
     query = models.CharField(max_length=1000, blank=True)
     team = models.ForeignKey(Team, null=True, blank=True, on_delete=models.CASCADE, related_name="saved_views")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -30,7 +37,7 @@ class SavedView(models.Model):
 
     class Meta:
         ordering = ["name"]
-        constraints = [models.UniqueConstraint(Lower("name"), "owner", name="one_view_per_name")]
+        constraints = [models.UniqueConstraint(Lower("name"), "owner", "kind", name="one_view_per_name")]
 
     def __str__(self) -> str:
         return self.name

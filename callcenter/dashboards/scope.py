@@ -11,6 +11,7 @@ from analytics.warehouse import CallFilter, VisibleTeams
 from analytics.warehouse.buckets import Bucket
 from callcenter.accounts.models import User
 from callcenter.calls.filters import CallQuery
+from callcenter.calls.ranges import held
 
 
 def visible(user: User) -> VisibleTeams:
@@ -42,6 +43,7 @@ def call_filter(user: User, query: CallQuery) -> CallFilter:
         weekday=query.weekday,
         hour=query.hour,
         time_zone=timezone.get_current_timezone_name(),
+        ranges=tuple((measure.warehouse, least, most) for measure, least, most in held(query.limits)),
     )
 
 

@@ -14,15 +14,17 @@ from django.utils.translation import gettext as _
 from callcenter.accounts.models import Role, Team, User
 from callcenter.calls.filters import CallQuery
 from callcenter.calls.models import Call
+from callcenter.calls.selectors import SORTS
 from callcenter.core import audit
 from callcenter.core.errors import CallcenterError
 from callcenter.dashboards.models import CoachingNote, SavedView
 
 MAX_VIEWS = 50
+Kind = SavedView.Kind
 
 
-def clean_query(text: str) -> str:
-    """Return of an address's parameters only those that a dashboard knows, so that a saved view holds nothing else."""
+def clean_query(text: str, *, kind: str = Kind.DASHBOARD) -> str:
+    """Return of an address's parameters only those that the page knows, so that a saved view holds nothing else."""
     params = QueryDict(text.lstrip("?"), encoding="utf-8")
     period = params.get("period", "")
     # A period by name moves with the days; days that it stands for today would not.
@@ -30,6 +32,8 @@ def clean_query(text: str) -> str:
     known = query.params()
     if period in ("today", "7", "30", "90", "365", "all"):
         known["period"] = period
+    if kind == Kind.CALLS and params.get("sort", "") in SORTS:
+        known["sort"] = params["sort"]
     return urlencode(known)
 
 
@@ -40,26 +44,31 @@ def _without(params: QueryDict, *names: str) -> QueryDict:
     return kept
 
 
-def save_view(*, owner: User, name: str, query: str, team: Team | None = None) -> SavedView:
-    """Keep the view under this name; an own view of the same name is replaced.
+def save_view(*, owner: User, name: str, query: str, team: Team | None = None, kind: str = Kind.DASHBOARD) -> SavedView:
+    """Keep the view under this name; an own view of the same page and name is replaced.
 
     Raises:
-        CallcenterError: no name, too many views, or a team that the owner does not see.
+        CallcenterError: no name, too many views, too long an address, or a team that the owner does not see.
     """
-    name = " ".join(name.split())[:80]
+    name = " ".join(name.replace("\x00", "").split())[:80]
+    kept = clean_query(query, kind=kind)
     if not name:
         raise CallcenterError(_("Give the view a name."), code="name_missing")
     if team is not None and not (owner.sees_all_teams or owner.teams.filter(pk=team.pk).exists()):
         raise CallcenterError(_("A view can be shared with your own teams."), code="foreign_team")
+    if len(kept) > 1000:
+        # Cut off, it would be another search under this name.
+        raise CallcenterError(_("This search is too long to be saved; use fewer words."), code="too_long")
     with transaction.atomic():
         User.objects.select_for_update().get(pk=owner.pk)
-        own = owner.saved_views.annotate(lower=Lower("name")).filter(lower=name.lower()).first()
-        if own is None and owner.saved_views.count() >= MAX_VIEWS:
+        mine = owner.saved_views.filter(kind=kind)
+        own = mine.annotate(lower=Lower("name")).filter(lower=name.lower()).first()
+        if own is None and mine.count() >= MAX_VIEWS:
             raise CallcenterError(
                 _("You have %(max_views)s views; delete one first.") % {"max_views": MAX_VIEWS}, code="too_many_views"
             )
-        view = own or SavedView(owner=owner)
-        view.name, view.query, view.team = name, clean_query(query)[:1000], team
+        view = own or SavedView(owner=owner, kind=kind)
+        view.name, view.query, view.team = name, kept, team
         view.save()
         audit.record("view.save", view, user=owner, shared=team.pk if team else None)
     return view

@@ -21,6 +21,7 @@ from callcenter.accounts.decorators import OPERATORS, READERS, SUPERVISORS, pers
 from callcenter.accounts.models import User
 from callcenter.calls.filters import CallQuery
 from callcenter.calls.models import Call
+from callcenter.calls.ranges import described
 from callcenter.calls.selectors import choices, intent_labels, visible_teams
 from callcenter.core.templatetags import cc
 from callcenter.dashboards import panels, people
@@ -61,7 +62,9 @@ def home(request: HttpRequest) -> HttpResponse:
     context["any_calls"] = Call.objects.visible_to(user).exists()
     context["may_upload"] = user.has_role(*SUPERVISORS)
     context["first_steps"] = first_steps(user)
-    context["views"] = SavedView.objects.visible_to(user).select_related("owner", "team")
+    context["views"] = (
+        SavedView.objects.visible_to(user).filter(kind=SavedView.Kind.DASHBOARD).select_related("owner", "team")
+    )
     if user.is_agent:
         context |= people.own_desk(user)
     return _answer(
@@ -178,13 +181,12 @@ def _chips(request: HttpRequest, query: CallQuery) -> list[dict[str, str]]:
         ("weekday", day), ("hour", hour),
         ("reviewed", {"yes": _("Looked at"), "no": _("Not looked at")}.get(query.reviewed, "")),
     )  # fmt: skip
+    named = [(name, str(getattr(query, name)), str(label)) for name, label in shown if label]
     chips = []
-    for name, label in shown:
-        if label:
-            rest = request.GET.copy()
-            rest.pop(name, None)
-            value = str(getattr(query, name))
-            chips.append({"name": name, "value": value, "label": str(label), "without": f"?{rest.urlencode()}"})
+    for name, value, label in (*named, *described(query.limits)):
+        rest = request.GET.copy()
+        rest.pop(name, None)
+        chips.append({"name": name, "value": value, "label": label, "without": f"?{rest.urlencode()}"})
     return chips
 
 

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from callcenter.accounts.models import Role, Team, User
 from callcenter.calls.models import Call, Transcript
+from callcenter.insights import measured
 
 
 class Category(models.TextChoices):
@@ -115,7 +116,20 @@ class Insight(models.Model):
     sentiment_customer = models.FloatField(null=True)
     sentiment_agent = models.FloatField(null=True)
     document: Any = models.JSONField(default=dict)
+    # What lists are filtered by stands outside the document too, which is too large to be read for each call.
+    silence_ratio = measured.column(measured.metric("silence_ratio"))
+    talk_ratio_agent = measured.column(measured.metric("talk_ratio_agent"))
+    overtalk_ratio = measured.column(measured.share("overtalk_ms", of="duration_ms"))
+    wpm_agent = measured.column(measured.metric("wpm_agent"))
     created_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["silence_ratio"], name="insight_by_silence"),
+            models.Index(fields=["talk_ratio_agent"], name="insight_by_talk"),
+            models.Index(fields=["overtalk_ratio"], name="insight_by_overtalk"),
+            models.Index(fields=["wpm_agent"], name="insight_by_pace"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.intent} on {self.call_id}"

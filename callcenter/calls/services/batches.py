@@ -19,6 +19,7 @@ from django.utils.translation import gettext_noop as N_
 from callcenter.accounts.models import Team, User
 from callcenter.calls.models import Batch, BatchRow
 from callcenter.calls.services import archives, manifests
+from callcenter.calls.services.columns import mapping_of, remember
 from callcenter.calls.services.ingest import Outcome, ingest_path
 from callcenter.core import audit
 from callcenter.core.errors import CallcenterError, Refused
@@ -60,15 +61,24 @@ def open_batch(
     return batch
 
 
-def add_manifest(*, batch: Batch, filename: str, data: bytes) -> BatchRow:
-    """Take a manifest. One that cannot be understood is a refused row; the files then go on without it."""
+def add_manifest(*, batch: Batch, filename: str, data: bytes, mapping: manifests.Mapping | None = None) -> BatchRow:
+    """Take a manifest. One that cannot be understood is a refused row; the files then go on without it.
+
+    `mapping` is what somebody has just said of its columns, and is remembered for the team. Without it, what was said
+    the last time holds for uploads through the page; machines have to use our names.
+    """
     row = _new_row(batch, filename=filename, kind="manifest", size=len(data))
+    said = mapping
+    if said is None and batch.source == Batch.Source.WEB:
+        said = mapping_of(batch.team) or None
     try:
-        found = manifests.parse(filename=filename, data=data)
+        found = manifests.parse(filename=filename, data=data, mapping=said)
     except Refused as error:
         return _end(row, Outcome(State.REFUSED, None, error.message, error.code))
     Batch.objects.filter(pk=batch.pk).update(manifest=found)
     batch.manifest = found
+    if mapping:
+        remember(batch.team, mapping)
     return _end(row, Outcome(State.DONE, None, N_("%(found)s rows read.") % {"found": len(found)}))
 
 

@@ -63,8 +63,23 @@ def unknown_columns(columns: list[str]) -> list[str]:
     return [column for column in columns if canonical(column) not in COLUMNS]
 
 
-def resolve(raw: dict[str, Any], *, team: Team, by: User | None, fallback_start: datetime | None = None) -> Metadata:
-    """Turn raw values into rows of ours.
+def problems(raw: dict[str, Any], *, team: Team, by: User | None) -> list[str]:
+    """Return all that is wrong with raw values, each said once; nothing is written."""
+    found: list[str] = []
+    home = {"team": raw.get("team", "")}
+    for name, value in raw.items():
+        try:
+            resolve({**home, name: value}, team=team, by=by, dry=True)
+        except Refused as error:
+            if error.message not in found:
+                found.append(error.message)
+    return found
+
+
+def resolve(
+    raw: dict[str, Any], *, team: Team, by: User | None, fallback_start: datetime | None = None, dry: bool = False
+) -> Metadata:
+    """Turn raw values into rows of ours. With `dry` a queue that is not there yet is not made.
 
     `team` is used where the row names none. Raises Refused with a sentence that names the field and the value.
     A user who does not see all teams may only file calls under the own teams.
@@ -92,7 +107,7 @@ def resolve(raw: dict[str, Any], *, team: Team, by: User | None, fallback_start:
     return Metadata(
         team=team,
         agent=_agent(values["agent"], team) if values.get("agent") else None,
-        queue=_queue(values["queue"]) if values.get("queue") else None,
+        queue=_queue(values["queue"], dry=dry) if values.get("queue") else None,
         direction=direction,
         started_at=_when(values["started_at"]) if values.get("started_at") else fallback_start or timezone.now(),
         customer_ref=values.get("customer_ref", ""),
@@ -123,11 +138,11 @@ def _agent(text: str, team: Team) -> User:
     return agent
 
 
-def _queue(text: str) -> Queue:
+def _queue(text: str, *, dry: bool) -> Queue | None:
     if len(text) > MAX_TEXT:
         raise Refused(N_("queue is longer than %(max_text)s characters.") % {"max_text": MAX_TEXT}, code="bad_metadata")
     found = Queue.objects.filter(name__iexact=text).first()
-    return found or Queue.objects.get_or_create(name=text)[0]
+    return found if found or dry else Queue.objects.get_or_create(name=text)[0]
 
 
 def _when(text: str) -> datetime:

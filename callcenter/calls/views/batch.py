@@ -20,9 +20,10 @@ from callcenter.calls.forms import BatchForm
 from callcenter.calls.models import Batch, BatchRow
 from callcenter.calls.services import batches as services
 from callcenter.calls.services import resumable
+from callcenter.calls.services.columns import read_mapping
 from callcenter.calls.services.metadata import COLUMNS
 from callcenter.core import audit
-from callcenter.core.errors import CallcenterError
+from callcenter.core.errors import CallcenterError, Refused
 from callcenter.core.paging import Key, paginate, parse_id, parse_time
 from callcenter.core.retold import retold
 from callcenter.pipeline.models import Run
@@ -114,10 +115,10 @@ def _addresses(batch: Batch) -> dict[str, str]:
     }
 
 
-def _take(batch: Batch, file: UploadedFile, name: str) -> BatchRow:
+def _take(batch: Batch, file: UploadedFile, name: str, mapping: dict[str, str] | None = None) -> BatchRow:
     name = name.replace("\x00", "").replace("\\", "/").strip("/") or "unnamed"
     if is_manifest_name(name):
-        return services.add_manifest(batch=batch, filename=name, data=file.read())
+        return services.add_manifest(batch=batch, filename=name, data=file.read(), mapping=mapping)
     return services.add_file(batch=batch, filename=name, stream=file)  # type: ignore[arg-type]
 
 
@@ -130,7 +131,11 @@ def batch_file(request: HttpRequest, batch_id: uuid.UUID) -> HttpResponse:
     if file is None:
         return JsonResponse({"message": _("No file was received.")}, status=400)
     # The browser drops the folder from the file's name, so the page sends the path beside it.
-    row = _take(batch, file, request.POST.get("path", "")[:400] or str(file.name))
+    try:
+        mapping = read_mapping(request.POST.get("mapping", ""))
+    except Refused as error:
+        return JsonResponse({"message": retold(error.message)}, status=400)
+    row = _take(batch, file, request.POST.get("path", "")[:400] or str(file.name), mapping)
     return JsonResponse({"state": row.state, "reason": retold(row.reason), "filename": row.filename}, status=201)
 
 

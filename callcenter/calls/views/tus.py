@@ -114,7 +114,7 @@ def _told(answer: HttpResponse, found: Upload) -> HttpResponse:
     answer["Upload-Length"] = str(found.length)
     answer["Upload-Expires"] = http_date((found.updated_at + resumable.KEPT_FOR).timestamp())
     if found.row is not None:
-        answer["Callcenter-Row-State"] = found.row.state
+        answer["Callcenter-Row-State"] = str(found.row.state)
     return answer
 
 

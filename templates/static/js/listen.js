@@ -94,6 +94,15 @@
     }, 4000);
   });
 
+  // A note to the agent is about the moment that is being heard when the link is followed.
+  const coach = byId("coach");
+  const aim = () => {
+    const address = new URL(coach.href);
+    address.searchParams.set("t", String(Math.round(audio.currentTime * 1000)));
+    coach.href = address.href;
+  };
+  ["pointerdown", "focus", "click"].forEach((name) => coach?.addEventListener(name, aim));
+
   const box = byId("find-box");
   if (!box) {
     return;

@@ -36,6 +36,7 @@
     byId("chosen").classList.toggle("d-none", chosen.length === 0);
     const size = chosen.reduce((sum, item) => sum + item.file.size, 0);
     byId("chosen-count").textContent = interpolate(ngettext("%(count)s file, %(size)s", "%(count)s files, %(size)s", chosen.length), { count: chosen.length, size: bytes(size) }, true);
+    window.ccManifest?.chosen(chosen);
   };
   const row = (item) => {
     const element = document.createElement("div");
@@ -176,6 +177,7 @@
     for (let attempt = 1; ; attempt += 1) {
       const body = new FormData();
       body.append("path", item.path);
+      body.append("mapping", window.ccManifest?.mapping(item) || "");
       body.append("file", item.file, item.file.name);
       try {
         const answer = await post(url, body, (loaded, all) => progress(item, (item.file.size * loaded) / (all || 1)));
@@ -240,6 +242,11 @@
     }
     if (!chosen.length && !form.dataset.file) {
       complain(gettext("Choose at least one recording or a zip archive."));
+      return;
+    }
+    const obstacle = window.ccManifest?.obstacle();
+    if (obstacle) {
+      complain(obstacle);
       return;
     }
     busy = true;
