@@ -233,7 +233,7 @@ def _name(party: str, speaker: str) -> str:
 
 def _parties(turns: list[TurnView]) -> list[tuple[str, str]]:
     present = {turn.party for turn in turns}
-    return [(party, name) for party, name in PARTY_NAMES.items() if party in present]
+    return [(party, str(name)) for party, name in PARTY_NAMES.items() if party in present]
 
 
 def _place(start_ms: int, end_ms: int, total: int) -> dict[str, float]:

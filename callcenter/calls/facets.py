@@ -94,7 +94,7 @@ def facets(user: User, query: CallQuery, **extra: str) -> Facets:
     counts, cut = counted(user, query, [name for name in FACETS if name not in own])
     for name in own:
         # Those who chose one value want to see how many calls the others have.
-        empty = None if name in ("team", "queue", "agent") else ""
+        empty: Any = None if name in ("team", "queue", "agent") else ""
         more, more_cut = counted(user, replace(query, **{name: empty}), [name])
         counts, cut = {**counts, **more}, cut or more_cut
     made = [_facet(name, label, counts[name], values, query, extra) for name, label, values in _labels(user, counts)]

@@ -155,7 +155,7 @@ def described(limits: Iterable[tuple[str, float]]) -> list[tuple[str, str, str]]
 def fields(limits: Iterable[tuple[str, float]], faults: Iterable[Fault]) -> list[dict[str, object]]:
     """Return what a form shows: each measure with its two fields, what stands in them and what is wrong with it."""
     given, wrong = dict(limits), {fault.name: fault for fault in faults}
-    rows = []
+    rows: list[dict[str, object]] = []
     for measure in MEASURES:
         ends = []
         for name in measure.names:

@@ -218,7 +218,9 @@ def wanted(folder: str, domain: str) -> Catalog:
 
     def add(path: str, context: str | None, one: str, many: str | None) -> None:
         if folder_of(path) == folder:
-            catalogue.add((one, many) if many else one, locations=[(path, None)], context=context)
+            # Without numbers of lines, which every edit above changes; Babel allows it, its types do not say so.
+            places: Any = [(path, None)]
+            catalogue.add((one, many) if many else one, locations=places, context=context)
 
     if domain == "djangojs":
         for found in code("js"):
@@ -278,7 +280,7 @@ def untranslated(folder: str, domain: str, language: str) -> list[str]:
         told = there.string if there is not None else ""
         texts = [told] if isinstance(told, str) else list(told)
         one, many = message.id if isinstance(message.id, tuple) else (message.id, message.id)
-        places = set(PLACE.findall(many))
+        places = set(PLACE.findall(str(many)))
         if not all(texts) or any(set(PLACE.findall(text)) != places for text in texts):
             found.append(f"{one}  ({', '.join(sorted({path for path, _ in message.locations}))})")
     return found

@@ -8,7 +8,9 @@ into the other language. What is not found stays as it is.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 
 from django.conf import settings
 from django.utils.translation import get_language
@@ -70,11 +72,16 @@ def _told(language: str, text: str) -> str:
     return text
 
 
+def _sources(language: str) -> Iterable[Any]:
+    catalogue: Any = translation(language)
+    return catalogue._catalog.keys()  # type: ignore[no-any-return]
+
+
 @lru_cache(maxsize=8)
 def _patterns(language: str) -> tuple[tuple[re.Pattern[str], str], ...]:
     """Return what recognises each sentence with places in it, the most specific first."""
     found = []
-    for source in {key if isinstance(key, str) else key[0] for key in translation(language)._catalog.keys()}:
+    for source in {key if isinstance(key, str) else key[0] for key in _sources(language)}:
         places = _PLACE.findall(source)
         rest = _PLACE.sub("", source)
         # Few words around a place would recognise what was never meant.

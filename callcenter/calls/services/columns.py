@@ -113,7 +113,7 @@ def preview(
     if problem:
         return Preview(columns, fields, [], len(sheet.rows), problem, 0, len(files), 0)
     written = [(line, manifests.meant(raw, meaning)) for line, raw in sheet.rows]
-    names = {str(row.get("filename") or "").strip(): {} for _line, row in written}
+    names: dict[str, dict[str, Any]] = {str(row.get("filename") or "").strip(): {} for _line, row in written}
     named = sum(manifests.lookup(names, file) is not None for file in files[:1000])
     left = set(manifests.unnamed(names, files)) if files else set()
     try:

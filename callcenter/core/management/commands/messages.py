@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from callcenter.core import messages
 
@@ -14,11 +14,13 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []  # noqa: RUF012 - Django's own name and kind
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("folders", nargs="*", default=["site", "work"], choices=["site", "work"])
+        parser.add_argument("folders", nargs="*", help="site, work (default: both)")
         parser.add_argument("--check", action="store_true", help="change nothing; list what is left")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        folders = options["folders"]
+        folders = options["folders"] or ["site", "work"]
+        if unknown := set(folders) - {"site", "work"}:
+            raise CommandError(f"no such folder of words: {', '.join(sorted(unknown))}; there are site and work")
         if not options["check"]:
             for folder in folders:
                 self.stdout.write(f"{folder}: {messages.update(folder)} texts without a translation")
