@@ -31,7 +31,10 @@ def preview(request: HttpRequest) -> HttpResponse:
         if team is None:
             raise Refused(_("Choose the team first: what the manifest says is looked up in it."), code="no_team")
         if (file.size or 0) > manifests.MAX_BYTES:
-            raise Refused(f"The manifest is larger than {manifests.MAX_BYTES // 2**20} MiB.", code="bad_manifest")
+            raise Refused(
+                _("The manifest is larger than %(max_bytes)s MiB.") % {"max_bytes": manifests.MAX_BYTES // 2**20},
+                code="bad_manifest",
+            )
         found = columns.preview(
             filename=str(file.name),
             data=file.read(),

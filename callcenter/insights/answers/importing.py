@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from django.utils.text import slugify
+from django.utils.translation import gettext_noop as N_
 
 from callcenter.accounts.models import User
 from callcenter.core.errors import CallcenterError
@@ -44,10 +45,14 @@ def import_folder(folder: Path, *, by: User | None = None, overwrite: bool = Fal
     Raises CallcenterError when the folder cannot be read or holds no such file.
     """
     if not folder.is_dir():
-        raise CallcenterError(f"There is no folder {folder}.", code="no_folder")
+        raise CallcenterError(N_("There is no folder %(folder)s.") % {"folder": folder}, code="no_folder")
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
     if not files:
-        raise CallcenterError(f"{folder} holds no file of the kinds {', '.join(SUFFIXES)}.", code="empty_folder")
+        raise CallcenterError(
+            N_("%(folder)s holds no file of the kinds %(suffixes)s.")
+            % {"folder": folder, "suffixes": ", ".join(SUFFIXES)},
+            code="empty_folder",
+        )
     report = Report()
     seen: dict[str, str] = {}
     for path in files:
@@ -93,15 +98,15 @@ def _take(
 
 def _read(path: Path) -> Iterator[dict[str, Any]]:
     if path.stat().st_size > MAX_BYTES:
-        raise CallcenterError(f"is larger than {MAX_BYTES // 1_000_000} MB.")
+        raise CallcenterError(N_("is larger than %(max_bytes)s MB.") % {"max_bytes": MAX_BYTES // 1_000_000})
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise CallcenterError("is not UTF-8 text.") from error
+        raise CallcenterError(N_("is not UTF-8 text.")) from error
     except OSError as error:
-        raise CallcenterError(f"cannot be read ({error.strerror}).") from error
+        raise CallcenterError(N_("cannot be read (%(error)s).") % {"error": error.strerror}) from error
     if not text.strip():
-        raise CallcenterError("is empty.")
+        raise CallcenterError(N_("is empty."))
     if path.suffix.lower() != ".json":
         yield _from_text(text)
         return
@@ -109,10 +114,10 @@ def _read(path: Path) -> Iterator[dict[str, Any]]:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
         line = getattr(error, "lineno", "?")
-        raise CallcenterError(f"is not JSON (line {line}).") from error
+        raise CallcenterError(N_("is not JSON (line %(line)s).") % {"line": line}) from error
     made = list(_from_json(found))
     if not made:
-        raise CallcenterError("holds no articles: objects with a title and a body, or flows with subflows.")
+        raise CallcenterError(N_("holds no articles: objects with a title and a body, or flows with subflows."))
     yield from made
 
 

@@ -13,6 +13,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from callcenter.accounts.decorators import OPERATORS, person, roles_required
@@ -115,7 +116,8 @@ def train(request: HttpRequest, dataset_id: uuid.UUID) -> HttpResponse:
     form = TrainForm(request.POST)
     if not form.is_valid():
         for name, errors in form.errors.items():
-            messages.error(request, f"{form.fields[name].label or name}: {' '.join(str(e) for e in errors)}")
+            said = {"field": form.fields[name].label or name, "errors": " ".join(str(e) for e in errors)}
+            messages.error(request, _("%(field)s: %(errors)s") % said)
         return redirect(dataset)
     data = form.cleaned_data
     try:
