@@ -14,7 +14,8 @@ from sqlalchemy import ColumnElement, Connection, Engine, Subquery, case, func, 
 
 from analytics.warehouse.filters import CallFilter
 from analytics.warehouse.measures import NEGATIVE_AT_MOST, POSITIVE_AT_LEAST, RESTRICTED, sum_columns
-from analytics.warehouse.queries import alerts_by_category, fetch
+from analytics.warehouse.queries import alerts_by_category
+from analytics.warehouse.reading import fetch
 from analytics.warehouse.source import answerable_by_rollup, call_conditions, source
 from analytics.warehouse.tables import fact_alert, fact_call
 

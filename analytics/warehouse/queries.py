@@ -17,8 +17,6 @@ from typing import Any, TypeVar
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    Connection,
-    Engine,
     Select,
     case,
     cast,
@@ -33,6 +31,7 @@ from analytics.warehouse import buckets
 from analytics.warehouse.buckets import Bucket
 from analytics.warehouse.filters import CallFilter, zone
 from analytics.warehouse.measures import DOUBTFUL_BELOW, RESTRICTED, sum_columns
+from analytics.warehouse.reading import Database, fetch
 from analytics.warehouse.results import (
     AgentRow,
     AlertRow,
@@ -62,7 +61,6 @@ from analytics.warehouse.tables import (
     rollup_day_alert,
 )
 
-Database = Engine | Connection
 Row = TypeVar("Row")
 
 __all__ = [
@@ -400,13 +398,3 @@ def _names(db: Database, statement: Select[Any]) -> tuple[str, ...]:
 
 def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
     return func.count().filter(condition)
-
-
-def fetch(db: Database, statement: Select[*tuple[Any, ...]]) -> list[dict[str, Any]]:
-    """Return the rows of a statement that only reads."""
-    if isinstance(db, Connection):
-        return [dict(row) for row in db.execute(statement).mappings()]
-    with db.connect() as connection:
-        # The database itself then refuses a write, should one ever slip into this module.
-        rows = connection.execution_options(postgresql_readonly=True).execute(statement)
-        return [dict(row) for row in rows.mappings()]
