@@ -22,7 +22,8 @@ WIDE, NARROW = 1440, 390
 NO_PAGES = {
     "dashboards:csv", "dashboards:view", "calls:audio", "calls:peaks", "calls:progress", "calls:comments",
     "calls:batch_rows", "exports:panel", "exports:download", "notifications:bell", "notifications:log",
-    "pipeline:operations_panel", "review:next", "learning:dataset_download", "health", "metrics",
+    "pipeline:operations_panel", "review:next", "learning:dataset_download", "health", "metrics", "words",
+    "calls:facets",
 }  # fmt: skip
 PAGES = sorted(name for name, (method, _) in TABLE.items() if method == "GET" and name not in NO_PAGES)
 #: Pages that only their author opens.

@@ -22,7 +22,7 @@ TEXTS = """() => {
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walk.nextNode()) {
     const parent = walk.currentNode.parentElement;
-    if (!parent.closest("script, style, noscript, [lang='en-gb']")) {
+    if (!parent.closest("script, style, noscript, code, [lang='en-gb']")) {
       found.push(walk.currentNode.textContent.trim());
     }
   }
@@ -77,8 +77,9 @@ def test_pages_in_chinese_hold_no_english_of_ours_and_stay_within_the_window(
     cast.admin.save()
     page = sign_in(cast.admin)
     page.set_viewport_size({"width": width, "height": 900})
-    # People of the cast are called after their roles; what somebody is called is not translated.
-    known = english() - {user.name for user in User.objects.all()}
+    # People of the cast are called after their roles; what somebody is called, or has said, is not translated.
+    said = {word[0] for turn in call.turns.all() for word in turn.words}
+    known = english() - {user.name for user in User.objects.all()} - said
     for address in (*PAGES, call.get_absolute_url(), f"{call.get_absolute_url()}compare"):
         page.goto(address)
         page.wait_for_load_state("load")

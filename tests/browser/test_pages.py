@@ -125,8 +125,8 @@ def test_a_chosen_filter_stands_in_the_address(sign_in: Any, cast: Any) -> None:
     quiet = understood_call(QUIET, team=cast.team_a, agent=cast.other_agent)
     page = sign_in(cast.supervisor)
     page.goto("/calls/")
-    page.get_by_text("Filters and order").click()
-    page.get_by_label("Intent").select_option("praise")
+    page.get_by_text("Filters and order", exact=True).click()
+    page.get_by_label("Intent", exact=True).select_option("praise")
     page.wait_for_url(re.compile(r"/calls/\?intent=praise$"))
     assert page.locator(".call-row").count() == 1
     assert str(quiet.pk) in page.locator(".main-link").get_attribute("href")

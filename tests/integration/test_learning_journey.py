@@ -67,7 +67,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
         "LEARNING_GATE": json.dumps({"min_words": 40, "max_real_time_factor": 10, "max_real_time_ratio": 5}),
         "LEARNING_NIGHTLY_HOUR": "-1",
         "LEARNING_VARIANTS": "false",
-        "LEARNING_SILENCE_SECONDS": "20",
+        "LEARNING_SILENCE_SECONDS": "60",
         "SWEEP_SECONDS": "2",
         "DJANGO_SETTINGS_MODULE": "callcenter.settings.dev",
         **dict.fromkeys(("DATABASE_URL", "REDIS_URL", "ANALYTICS_DATABASE_URL", "STORAGE_URL", "INGEST_DIR"), ""),
