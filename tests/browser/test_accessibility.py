@@ -40,7 +40,10 @@ LOOKS: tuple[tuple[str, int, list[str]], ...] = (
 RUN = """
 async ([scheme, rules]) => {
   const frame = () => new Promise(requestAnimationFrame);
-  while (document.documentElement.dataset.bsTheme !== scheme) {
+  for (let waited = 0; document.documentElement.dataset.bsTheme !== scheme; waited += 1) {
+    if (waited > 600) {
+      throw new Error(`${location.pathname} does not follow the colour scheme: is it a page?`);
+    }
     await frame();
   }
   await frame();
