@@ -58,7 +58,7 @@ def house(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def page(browser: Any, live_server: Any) -> Iterator[Any]:
     """A page of a fresh visitor; a script error or a refused resource fails the test."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-GB", base_url=live_server.url)
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(45_000)
     made = context.new_page()
     errors: list[str] = []
     made.on("pageerror", lambda error: errors.append(str(error)))

@@ -148,6 +148,7 @@ def test_an_agent_corrects_ten_segments_without_a_mouse(page: Any, cast: Any) ->
     keyboard.press("Enter")
     for number in range(10):
         page.locator("#next-segment").wait_for()
+        page.wait_for_load_state("load")  # keys work when the last script has run
         here = page.url
         until(page, lambda: page.locator(".turn.is-target").count() == 1)
         keyboard.press("e")
