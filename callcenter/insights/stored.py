@@ -50,6 +50,10 @@ FIXED = (
     _("New."), _("Came with the house."), _("As it was found"), _("Changed outside this page"),
     _("added"), _("removed"), _("changed"), _("label"), _("description"), _("parent"),
     _("Phrase"), _("Near phrase"), _("Semantic"), _("Metric"), _("Absence"),
+    _("likelihood"), _("cosine"), _("doubtful words"), _("repetition"), _("fast speech"),
+    _("account number"), _("card code"),
+    _("a card number was said; its digits are not kept"),
+    _("a card's security code was said; its digits are not kept"),
     _("agent"), _("customer"),
     # datasets and the mistakes of a rule
     _("train"),

@@ -29,6 +29,7 @@ WORDS = {
     "transcribe": gettext_lazy("transcribe"),
     "assemble": gettext_lazy("assemble"),
     "understand": gettext_lazy("understand"),
+    "voice": gettext_lazy("voice"),
     "hour": gettext_lazy("hour"),
     "day": gettext_lazy("day"),
     "week": gettext_lazy("week"),
