@@ -21,7 +21,7 @@ from tests.web.test_access import TABLE
 from tests.web.test_dashboard import signed_in
 
 #: Pages whose help is the list of areas: help itself.
-OWN = {"help", "help_page", "health", "metrics"}
+OWN = {"help", "help_page", "health", "metrics", "words"}
 
 
 def test_every_page_has_a_section_of_help_that_exists(cast: Any) -> None:
