@@ -53,6 +53,13 @@ def test_each_row_says_what_is_wrong_with_it_and_nothing_is_written(cast: Any) -
     assert not Queue.objects.filter(name="Made up").exists()
 
 
+def test_all_of_thousands_of_files_are_counted(cast: Any) -> None:
+    files = [f"monday/{number}.wav" for number in range(1500)]
+    text = "filename\n" + "".join(f"{number}.wav\n" for number in range(1500))
+    html = look(signed_in(cast.supervisor), cast.team_a, text, names=json.dumps([*files, "monday/late.wav"]))
+    assert "1,500 of 1,501 chosen files are named" in html
+
+
 def test_two_columns_cannot_mean_the_same(cast: Any) -> None:
     meaning = {**MEANING, "colour": "agent"}
     html = look(signed_in(cast.supervisor), cast.team_a, mapping=json.dumps(meaning))

@@ -114,14 +114,14 @@ def preview(
         return Preview(columns, fields, [], len(sheet.rows), problem, 0, len(files), 0)
     written = [(line, manifests.meant(raw, meaning)) for line, raw in sheet.rows]
     names: dict[str, dict[str, Any]] = {str(row.get("filename") or "").strip(): {} for _line, row in written}
-    named = sum(manifests.lookup(names, file) is not None for file in files[:1000])
-    left = set(manifests.unnamed(names, files)) if files else set()
+    named = manifests.names_of(names, files)
+    left = names.keys() - set(named) if files else set()
     try:
         manifests.parse(filename=filename, data=data, mapping={column.key: column.field for column in columns})
     except Refused as error:
         problem = error.message
     rows = [_row(line, row, fields, left, team, by) for line, row in written[:ROWS_SHOWN]]
-    return Preview(columns, fields, rows, len(written), problem, named, len(files), len(left))
+    return Preview(columns, fields, rows, len(written), problem, len(files) - named.count(None), len(files), len(left))
 
 
 def _column(name: str, said: manifests.Mapping, sheet: manifests.Sheet) -> Column:

@@ -130,12 +130,17 @@ def lookup(manifest: dict[str, dict[str, Any]], filename: str) -> tuple[str, dic
     return None
 
 
-def unnamed(manifest: dict[str, dict[str, Any]], filenames: Iterable[str]) -> list[str]:
-    """Return the manifest's names that no file name stands for, in the manifest's order; linear in both."""
+def names_of(manifest: dict[str, dict[str, Any]], filenames: Iterable[str]) -> list[str | None]:
+    """Return for each file the manifest's name of it, as `lookup` finds it, or None; linear in both."""
     by_tail: dict[str, str] = {}
     for name in manifest:
         by_tail.setdefault(_tail(name), name)
-    named = {name if name in manifest else by_tail.get(_tail(name)) for name in filenames}
+    return [name if name in manifest else by_tail.get(_tail(name)) for name in filenames]
+
+
+def unnamed(manifest: dict[str, dict[str, Any]], filenames: Iterable[str]) -> list[str]:
+    """Return the manifest's names that no file name stands for, in the manifest's order."""
+    named = set(names_of(manifest, filenames))
     return [name for name in manifest if name not in named]
 
 
