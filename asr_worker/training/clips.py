@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from asr_worker.training.cache import ClipCache
 from asr_worker.training.config import AugmentConfig
@@ -94,9 +95,10 @@ class Clips:
         inputs = [self.cache.get(self.key(self.examples[i])) for i in positions]
         if change is not None:
             inputs = [change(one, i) for one, i in zip(inputs, positions, strict=True)]
-        return self.family.collate(
+        batch = self.family.collate(
             inputs, [self.labels[i] for i in positions], [self.prompts[i] for i in positions], self.level
         )
+        return {**batch, "old": torch.tensor([self.examples[i].old for i in positions])}
 
 
 def variants(examples: Sequence[Example], augment: AugmentConfig) -> list[Example]:

@@ -55,7 +55,9 @@ class FitConfig:
     `replay_visits` is how often each old-domain row is learnt from in the whole run, spread evenly over the epochs: 0
     takes all of them in every epoch. `hold_out` is the share of rows (whole speakers) that judge the checkpoints where
     the dataset has no validation rows; 0 holds nobody out, for a recipe whose length is known: the last checkpoint is
-    then the result, and the figures are of rows that were learnt.
+    then the result, and the figures are of rows that were learnt. `distillation` is the share of an old-domain row's
+    loss that is the distance to the base model's own probabilities instead of to the row's text: the whole of what the
+    base heard is kept, not only the word that it liked best (Whisper models).
     """
 
     method: Method = "frozen_encoder"
@@ -88,6 +90,7 @@ class FitConfig:
     pad_to_full_window: bool = False
     replay_visits: int = 0
     hold_out: float = 0.12
+    distillation: float = 0.0
     search_trials: int = 0
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
@@ -109,4 +112,6 @@ class FitConfig:
         made = cls(**values, augment=AugmentConfig(**augment))
         if made.method not in METHODS:
             raise ValueError(f"unknown method {made.method!r}; known: {', '.join(METHODS)}")
+        if not 0 <= made.distillation <= 1:
+            raise ValueError(f"distillation is a share between 0 and 1, not {made.distillation}")
         return made

@@ -14,6 +14,7 @@ import torch
 from torch.nn import functional
 
 from asr_worker.training.config import FitConfig
+from asr_worker.training.files import TrainingError
 
 RATE = 16_000
 Batch = dict[str, Any]
@@ -45,6 +46,10 @@ class CtcFamily:
     def freeze_all_but_head(self) -> None:
         """Let only the output layer learn."""
         self.model.lm_head.requires_grad_(True)
+
+    def remember(self) -> None:
+        """Raise TrainingError: the peaks of two CTC models stand at different frames, so theirs are not compared."""
+        raise TrainingError("Distillation is for Whisper models.", code="unsupported_setting")
 
     def prompt(self, language: str) -> list[int]:
         return []
@@ -97,7 +102,7 @@ class CtcFamily:
         frames = self.model._get_feat_extract_output_lengths(lengths)
         return logits, frames.clamp(max=logits.shape[1])
 
-    def loss(self, batch: Batch, *, smoothing: float = 0.0) -> torch.Tensor:
+    def loss(self, batch: Batch, *, smoothing: float = 0.0, distillation: float = 0.0) -> torch.Tensor:
         """Return the mean CTC loss per letter (Graves et al. 2006); `smoothing` mixes in the mean over all letters."""
         logits, frames = self.logits(batch)
         scores = logits.float().log_softmax(-1)

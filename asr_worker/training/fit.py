@@ -265,6 +265,8 @@ class Prepared:
         from asr_worker.training.loop import rows_of, steps_of
 
         self.total_steps = steps_of(config, len(rows_of(self.train, config, 0)), self.accelerator.num_processes)[1]
+        if config.distillation:
+            self.family.remember()
         self.applied = methods.apply(self.family, config, total_steps=self.total_steps)
 
     def counts(self) -> tuple[int, int]:

@@ -51,7 +51,8 @@ class Trainee(nn.Module):
         self._family, self._config, self._applied = [family], config, applied
 
     def forward(self, batch: dict[str, Any]) -> torch.Tensor:
-        loss = self._family[0].loss(batch, smoothing=self._config.label_smoothing)
+        config = self._config
+        loss = self._family[0].loss(batch, smoothing=config.label_smoothing, distillation=config.distillation)
         extra = self._applied.extra_loss()
         return loss if extra is None else loss + extra
 

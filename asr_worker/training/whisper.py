@@ -8,6 +8,7 @@ counts is measured on the exported model.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,6 +48,7 @@ class WhisperFamily:
         self.generation = json.loads(generation.read_text()) if generation.is_file() else {}
         self._suppressed: torch.Tensor | None = None
         self.learning_layers = 0
+        self.teacher: Any = None
 
     def freeze_all_but_head(self) -> None:
         """Let the decoder's layers learn.
@@ -66,6 +68,10 @@ class WhisperFamily:
         layers = self.model.config.encoder_layers
         self.learning_layers = min(config.encoder_layers, layers) if config.method == "frozen_encoder" else 0
         return "features" if config.method == "full" or not config.cache_encoder else "encoder"
+
+    def remember(self) -> None:
+        """Keep a copy of the model as it is now for `loss` to distil from."""
+        self.teacher = copy.deepcopy(self.model).eval().requires_grad_(False)
 
     # --- what is said ------------------------------------------------------------------------------
 
@@ -146,22 +152,43 @@ class WhisperFamily:
             "level": level,
         }
 
-    def encoded(self, batch: Batch) -> torch.Tensor:
+    def encoded(self, batch: Batch, model: nn.Module | None = None) -> torch.Tensor:
         """Return what the decoder attends to, running the encoder only where its outputs are not given."""
-        encoder = self.model.model.encoder
+        encoder = (model or self.model).model.encoder
         if batch["level"] == "encoder":
             return top_layers(encoder, batch["inputs"], batch["mask"], self.learning_layers)
         learns = torch.is_grad_enabled() and any(p.requires_grad for p in encoder.parameters())
         with torch.set_grad_enabled(learns or batch["inputs"].requires_grad):
             return encoder_forward(encoder, batch["inputs"].transpose(1, 2))
 
-    def loss(self, batch: Batch, *, smoothing: float = 0.0) -> torch.Tensor:
-        """Return the mean cross-entropy of the words and the end, in natural-log units per token."""
+    def loss(self, batch: Batch, *, smoothing: float = 0.0, distillation: float = 0.0) -> torch.Tensor:
+        """Return the mean cross-entropy of the words and the end, in natural-log units per token.
+
+        `distillation` is the share of the old rows' loss that is the divergence from what the remembered model gives
+        each token (Hinton et al. 2015; Li and Hoiem, "Learning without forgetting", 2017).
+        """
         memory, mask = with_virtual_frames(self.model, self.encoded(batch), batch["mask"])
         hidden = decoder_forward(self.model.model.decoder, batch["ids"], memory, mask)
         wanted = batch["targets"] != IGNORED
         logits = self.model.proj_out(hidden[wanted])  # only where there is something to learn: the costliest product
-        return functional.cross_entropy(logits.float(), batch["targets"][wanted], label_smoothing=smoothing)
+        if not distillation or self.teacher is None or not batch["old"].any():
+            return functional.cross_entropy(logits.float(), batch["targets"][wanted], label_smoothing=smoothing)
+        lost = functional.cross_entropy(
+            logits.float(), batch["targets"][wanted], label_smoothing=smoothing, reduction="none"
+        )
+        old = batch["old"][:, None].expand_as(wanted)[wanted]
+        scores = logits[old].float().log_softmax(-1)
+        apart = functional.kl_div(scores, self._remembered(batch), reduction="none", log_target=True).sum(-1)
+        return (lost[~old].sum() + ((1 - distillation) * lost[old] + distillation * apart).sum()) / len(lost)
+
+    @torch.no_grad()
+    def _remembered(self, batch: Batch) -> torch.Tensor:
+        """Return the remembered model's log-probabilities [tokens of old rows, vocabulary]."""
+        old, model = batch["old"], self.teacher
+        mask = batch["mask"][old] if batch["mask"] is not None else None
+        memory = self.encoded({**batch, "inputs": batch["inputs"][old], "mask": mask}, model)
+        hidden = decoder_forward(model.model.decoder, batch["ids"][old], memory, mask)
+        return model.proj_out(hidden[batch["targets"][old] != IGNORED]).float().log_softmax(-1)
 
     @torch.inference_mode()
     def transcribe(self, batch: Batch, prompts: Sequence[list[int]]) -> list[str]:
