@@ -12,7 +12,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -121,12 +121,13 @@ def variants(
     *,
     spec: PipelineSpec | None = None,
     pruned: Sequence[float] = PRUNED_SHARES,
+    begun: Callable[[str], None] = lambda kind: None,
 ) -> list[dict[str, Any]]:
     """Return {kind, bytes, wer, real_time_factor} of the checkpoint as it is and of its other forms, on the same rows.
 
     `served` is a directory of `export`; what CTranslate2 serves is measured with faster-whisper, the others with the
     engine transformers, all with the spec's beam (greedy unless said otherwise: a beam there takes longer than the
-    audio). `bytes` are those of the weights. Nothing stays on the disk.
+    audio). `bytes` are those of the weights. Nothing stays on the disk. `begun` hears of each kind beforehand.
     """
     from asr_worker.engines import registry
     from asr_worker.evaluation import evaluate_rows
@@ -135,6 +136,7 @@ def variants(
     out: list[dict[str, Any]] = []
 
     def measure(kind: str, folder: Path, engine: str, weights: str, compute: str = "float32") -> None:
+        begun(kind)
         own = replace(spec, transcriber=engine, model=str(folder), compute_type=compute)
         document = evaluate_rows(rows, own, name=kind)
         size = (folder / weights).stat().st_size if weights else _weight_bytes(folder)

@@ -287,13 +287,21 @@ class _Job:
                 if which_set is None:
                     found[which] = None
                     continue
-                self.tell("evaluate", done / total, {"model": who, "set": which})
+                doc = {"model": who, "set": which}
+                self.tell("evaluate", done / total, doc)
 
-                def make(which: str = which, which_set: dict[str, Any] = which_set, spec: PipelineSpec = spec) -> Any:
+                def heard(share: float, done: int = done, doc: dict[str, Any] = doc) -> None:
+                    self.tell("evaluate", (done + share) / total, doc)
+
+                def make(
+                    which: str = which,
+                    which_set: dict[str, Any] = which_set,
+                    spec: PipelineSpec = spec,
+                    progress: Callable[[float], None] = heard,
+                ) -> Any:
                     rows = datasets.read(self._data(which, which_set["manifest_key"]))
-                    return evaluate_rows(
-                        rows, spec, name=which_set["name"], vocabulary=self.job.get("vocabulary") or ()
-                    )
+                    terms = self.job.get("vocabulary") or ()
+                    return evaluate_rows(rows, spec, name=which_set["name"], vocabulary=terms, progress=progress)
 
                 found[which] = self._kept(f"evaluation-{who}-{which}", make)
                 done += 1
@@ -316,7 +324,9 @@ class _Job:
 
         try:
             rows = datasets.read(self._data("golden", self.job["golden"]["manifest_key"]))[:_VARIANT_ROWS]
-            return export.variants(self.work / "served", rows)
+            return export.variants(
+                self.work / "served", rows, begun=lambda kind: self.tell("gate", 1.0, {"variant": kind})
+            )
         except SpeechError as error:
             log.warning("variants of run %s were not measured: %s", self.run_id, error.code)
             return []

@@ -176,7 +176,7 @@ def trainer(work: Path, base: str, dataset: str, epochs: int, rate: float, batch
     told = transformers.Seq2SeqTrainingArguments(
         output_dir=str(work / "trainer"), per_device_train_batch_size=batch, num_train_epochs=epochs,
         learning_rate=rate,
-        warmup_ratio=0.1, weight_decay=0.01, report_to=[], save_strategy="no", use_cpu=True, seed=7,
+        warmup_steps=0.1, weight_decay=0.01, report_to=[], save_strategy="no", use_cpu=True, seed=7,
         remove_unused_columns=False, disable_tqdm=True,
     )  # fmt: skip
     clock = Clock()

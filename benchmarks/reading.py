@@ -219,13 +219,21 @@ def _pages() -> dict[str, Callable[[int], Any]]:
             "/calls/?mood=negative&alerts=open", "/calls/?intent=complaint", "/calls/?weekday=1&hour=10&state=ready",
             f"/calls/?agent={agents[0]}&state=ready", "/calls/?state=failed",
         ),
+        "calls, counts beside the list": varied("/calls/facets", f"/calls/facets?agent={agents[0]}"),
+        "calls, counts, narrowed": varied("/calls/facets?mood=negative&alerts=open", "/calls/facets?intent=complaint"),
+        "search, counts": varied("/calls/facets?q=refund", "/calls/facets?q=thank+you"),
+        "calls, within ranges": varied("/calls/?silence_min=20&silence_max=60", "/calls/?talk_min=70"),
         "a call": varied(*(reverse("calls:detail", args=[pk]) for pk in calls)),
         "alerts": varied("/alerts/", "/alerts/?status=all", "/alerts/?category=churn&sort=newest"),
         "review": varied("/review/"),
         "batches": varied("/batches/"),
         "operations": varied("/operations/"),
-        "learning": varied("/learning/"),
-        "account": varied("/account/"),
+        "learning": varied("/learning/", "/learning/datasets/", "/learning/models/", "/learning/yours/"),
+        "rules, intents, answers": varied("/rules/", "/intents/", "/alerts/answers/", "/alerts/notifications/"),
+        "quality of alerts": varied("/alerts/quality/"),
+        "review, others": varied("/review/mine/", "/review/approval/", "/review/vocabulary/", "/review/fix-all/"),
+        "inbox, exports, notes": varied("/inbox/", "/exports/", "/notes/"),
+        "account, help": varied("/account/", "/help/", "/help/calls/"),
     }  # fmt: skip
     for name, address in (("agents", "dashboards:agents"), ("queues", "dashboards:queues")):
         pages[name] = varied(reverse(address))

@@ -28,8 +28,9 @@ pytestmark = [
 RECIPE = {
     "epochs": 8,
     "batch_size": 6,
-    "learning_rate": 2e-4,
+    "learning_rate": 1.5e-4,
     "average_with_base": 0.4,
+    "distillation": 1.0,
     "patience": 0,
     "replay_visits": 3,
     "augment": {"speed": 0.7, "gain": 0.3, "noise": 0.3, "noise_snr_db": [10, 25], "copies": 2, "old_domain": False},

@@ -75,7 +75,15 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         (out / f"ct2-{kinds[0]}" / "model.bin").write_bytes(b"weights")
         return out
 
-    def listen(rows: list[dict[str, Any]], spec: PipelineSpec, *, name: str, vocabulary: Any = ()) -> dict[str, Any]:
+    def listen(
+        rows: list[dict[str, Any]],
+        spec: PipelineSpec,
+        *,
+        name: str,
+        vocabulary: Any = (),
+        progress: Callable[[float], None],
+    ) -> dict[str, Any]:
+        progress(0.5)
         seen.append(f"evaluate {name} {'candidate' if spec.model.startswith('store:') else 'served'}")
         return {"schema": 1, "name": name, "pooled": {"wer": 0.1}, "real_time_factor": 0.1, "rows": []}
 
@@ -118,6 +126,8 @@ def test_a_job_leaves_a_stored_model_its_evaluations_and_a_verdict(
             assert json.loads(store.get_bytes(one["key"]))["pooled"] == one["pooled"]
     fractions = [fraction for _, fraction in told]
     assert fractions == sorted(fractions) and fractions[-1] == pytest.approx(1.0)
+    # Four sets are heard, and each gives a sign of life on the way: silence would be taken for a dead worker.
+    assert len({fraction for stage, fraction in told if stage == "evaluate"}) == 9
 
 
 def test_a_second_attempt_does_only_what_the_first_left_undone(

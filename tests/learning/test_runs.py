@@ -352,3 +352,10 @@ def test_a_long_queue_excuses_a_silent_worker_only_for_a_while(
     assert training.sweep()["failed"] == 1
     run.refresh_from_db()
     assert run.state == State.QUEUED and run.error_code == "worker_lost"
+
+
+def test_a_part_of_the_base_is_mixed_back_in_unless_the_settings_say_otherwise(settings: Any) -> None:
+    assert training.default_config().average_with_base == 0.35
+    settings.ENV = settings.ENV.model_copy(update={"LEARNING_CONFIG": '{"average_with_base": 0.1, "epochs": 2}'})
+    told = training.default_config(patience=0)
+    assert (told.average_with_base, told.epochs, told.patience) == (0.1, 2, 0)

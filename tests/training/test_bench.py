@@ -126,3 +126,10 @@ def test_the_same_clip_is_disturbed_in_the_same_way_for_every_model() -> None:
         first = learning_noise.disturbed(clip, condition, 2, [clip, clip[::-1]])
         assert np.array_equal(first, learning_noise.disturbed(clip, condition, 2, [clip, clip[::-1]]))
         assert np.array_equal(first, clip) == (condition == "clean")
+
+
+def test_the_plain_trainer_beside_ours_learns_the_same_rows_and_is_exported(base: Path, tmp_path: Path) -> None:
+    two_words(tmp_path / "train")
+    found = learning_steps.trainer(tmp_path, str(base), "train", epochs=2, rate=1e-3, batch=4)
+    assert found["rows"] == 8 and found["seconds_per_epoch"] > 0
+    assert list((tmp_path / "served" / "trainer").rglob("model.bin"))

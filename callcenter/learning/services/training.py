@@ -39,6 +39,8 @@ EXPORTS = ("int8", "float16")
 MAX_CURVE = 1000
 #: So many silences on end are one whatever waits in the queue: signs of life expire within a minute.
 PROVEN = 4
+#: What a run does against forgetting unless LEARNING_CONFIG says otherwise: without it the gate often has to refuse.
+AGAINST_FORGETTING = {"average_with_base": 0.35}
 STAGES = ("materialise", "fit", "export", "evaluate", "gate")
 
 
@@ -48,7 +50,8 @@ def default_config(**changes: Any) -> FitConfig:
     Raises CallcenterError naming a setting that does not exist.
     """
     env = settings.ENV
-    values = {"method": env.LEARNING_METHOD, **(json.loads(env.LEARNING_CONFIG) if env.LEARNING_CONFIG else {})}
+    told = json.loads(env.LEARNING_CONFIG) if env.LEARNING_CONFIG else {}
+    values = {"method": env.LEARNING_METHOD, **AGAINST_FORGETTING, **told}
     try:
         return FitConfig.from_json({**values, **changes})
     except (ValueError, TypeError) as error:
