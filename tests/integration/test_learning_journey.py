@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.faults,
     pytest.mark.skipif(
         not os.environ.get("CALLCENTER_JOURNEY"),
-        reason="its gate refuses about every other run yet (docs/learning.md); CALLCENTER_JOURNEY=1 runs it",
+        reason="its gate has refused every run so far (docs/learning.md); CALLCENTER_JOURNEY=1 runs it",
     ),
 ]
 #: Few corrections, seen often and in several forms; much of the old domain beside them, each row a few times, and of
