@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -275,39 +276,36 @@ class _Job:
 
     def _evaluate(self, candidate: PipelineSpec) -> dict[str, dict[str, dict[str, Any] | None]]:
         """Return the evaluation documents of both models on both sets, made one after the other on this machine."""
-        from asr_worker.evaluation import evaluate_rows
-
-        golden, old = self.job["golden"], self.job.get("old")
-        total = 4 if old else 2
+        sets = {"golden": self.job["golden"], "old": self.job.get("old")}
+        total = 2 * sum(one is not None for one in sets.values())
         out: dict[str, dict[str, dict[str, Any] | None]] = {}
         done = 0
         for who, spec in (("served", self.served), ("candidate", candidate)):
-            found: dict[str, dict[str, Any] | None] = {}
-            for which, which_set in (("golden", golden), ("old", old)):
+            found: dict[str, dict[str, Any] | None] = dict.fromkeys(sets)
+            for which, which_set in sets.items():
                 if which_set is None:
-                    found[which] = None
                     continue
-                doc = {"model": who, "set": which}
-                self.tell("evaluate", done / total, doc)
-
-                def heard(share: float, done: int = done, doc: dict[str, Any] = doc) -> None:
-                    self.tell("evaluate", (done + share) / total, doc)
-
-                def make(
-                    which: str = which,
-                    which_set: dict[str, Any] = which_set,
-                    spec: PipelineSpec = spec,
-                    progress: Callable[[float], None] = heard,
-                ) -> Any:
-                    rows = datasets.read(self._data(which, which_set["manifest_key"]))
-                    terms = self.job.get("vocabulary") or ()
-                    return evaluate_rows(rows, spec, name=which_set["name"], vocabulary=terms, progress=progress)
-
+                tell = partial(self._heard, done, total, {"model": who, "set": which})
+                tell(0.0)
+                make = partial(self._listen, spec, which, which_set, tell)
                 found[which] = self._kept(f"evaluation-{who}-{which}", make)
                 done += 1
             out[who] = found
         self.tell("evaluate", 1.0)
         return out
+
+    def _heard(self, done: int, total: int, doc: dict[str, Any], share: float) -> None:
+        """Tell that of `total` evaluations `done` are over, and the share of the next one."""
+        self.tell("evaluate", (done + share) / total, doc)
+
+    def _listen(
+        self, spec: PipelineSpec, which: str, which_set: dict[str, Any], progress: Callable[[float], None]
+    ) -> dict[str, Any]:
+        from asr_worker.evaluation import evaluate_rows
+
+        rows = datasets.read(self._data(which, which_set["manifest_key"]))
+        terms = self.job.get("vocabulary") or ()
+        return evaluate_rows(rows, spec, name=which_set["name"], vocabulary=terms, progress=progress)
 
     def _filed(self, document: dict[str, Any] | None) -> dict[str, Any] | None:
         """Put an evaluation with all its rows into the store; return where, and its figures."""
@@ -324,9 +322,9 @@ class _Job:
 
         try:
             rows = datasets.read(self._data("golden", self.job["golden"]["manifest_key"]))[:_VARIANT_ROWS]
-            return export.variants(
-                self.work / "served", rows, begun=lambda kind: self.tell("gate", 1.0, {"variant": kind})
-            )
+            return export.variants(self.work / "served", rows, begun=lambda kind: self.tell("gate", 1.0))
+        except Cancelled:
+            raise
         except SpeechError as error:
             log.warning("variants of run %s were not measured: %s", self.run_id, error.code)
             return []

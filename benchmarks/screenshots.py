@@ -129,6 +129,8 @@ class Studio:
     def group(self, width: str, scheme: str, language: str, people: dict[str, str]) -> None:
         """Picture every page of the state in one look; `people` are user names by part, with one password."""
         folder = self.out / f"{self.state}-{width}-{scheme}-{language}"
+        if not self.only:  # pages that are gone would stay on the sheet
+            shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
         for role in ("user", "agent") if self.state == "error" else ("user",):
             context = self.browser.new_context(

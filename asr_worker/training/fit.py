@@ -238,6 +238,8 @@ class Prepared:
         train = variants(split.train, config.augment)
         level = self.family.level(config)
         self.family.model.to(self.device)
+        if config.distillation:
+            self.family.remember()
         cache = ClipCache.of_base(run.cache or run.out / "cache", run.base)
         every = len(train) + len(split.validation) + len(split.old)
         began = [0, time.monotonic()]
@@ -265,8 +267,6 @@ class Prepared:
         from asr_worker.training.loop import rows_of, steps_of
 
         self.total_steps = steps_of(config, len(rows_of(self.train, config, 0)), self.accelerator.num_processes)[1]
-        if config.distillation:
-            self.family.remember()
         self.applied = methods.apply(self.family, config, total_steps=self.total_steps)
 
     def counts(self) -> tuple[int, int]:

@@ -171,15 +171,15 @@ class WhisperFamily:
         hidden = decoder_forward(self.model.model.decoder, batch["ids"], memory, mask)
         wanted = batch["targets"] != IGNORED
         logits = self.model.proj_out(hidden[wanted])  # only where there is something to learn: the costliest product
-        if not distillation or self.teacher is None or not batch["old"].any():
-            return functional.cross_entropy(logits.float(), batch["targets"][wanted], label_smoothing=smoothing)
         lost = functional.cross_entropy(
             logits.float(), batch["targets"][wanted], label_smoothing=smoothing, reduction="none"
         )
-        old = batch["old"][:, None].expand_as(wanted)[wanted]
-        scores = logits[old].float().log_softmax(-1)
-        apart = functional.kl_div(scores, self._remembered(batch), reduction="none", log_target=True).sum(-1)
-        return (lost[~old].sum() + ((1 - distillation) * lost[old] + distillation * apart).sum()) / len(lost)
+        if distillation and batch["old"].any():
+            old = batch["old"][:, None].expand_as(wanted)[wanted]
+            scores = logits[old].float().log_softmax(-1)
+            apart = functional.kl_div(scores, self._remembered(batch), reduction="none", log_target=True).sum(-1)
+            lost = lost.index_put((old,), torch.lerp(lost[old], apart, distillation))
+        return lost.mean()
 
     @torch.no_grad()
     def _remembered(self, batch: Batch) -> torch.Tensor:

@@ -211,6 +211,22 @@ def test_a_job_that_was_called_off_stops(
     assert "export" not in steps
 
 
+def test_a_job_that_is_called_off_while_its_smaller_forms_are_measured_leaves_no_result(
+    store: FileStore, job: dict[str, Any], steps: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measure(served: Path, rows: list[dict[str, Any]], *, begun: Callable[[str], None]) -> list[dict[str, Any]]:
+        store.put_bytes(learn.cancel_key(RUN), b"x")
+        begun("int8")
+        return []
+
+    moments = iter(range(0, 10_000, 10))
+    monkeypatch.setattr(learn.time, "monotonic", lambda: float(next(moments)))
+    monkeypatch.setattr(export, "variants", measure)
+    with pytest.raises(learn.Cancelled):
+        learn.run(store, RUN, {**job, "variants": True}, quiet, root=tmp_path / "work")
+    assert steps == ALL and not store.exists(learn.result_key(RUN))
+
+
 def test_a_wrong_training_setting_is_named(store: FileStore, job: dict[str, Any], tmp_path: Path) -> None:
     job["config"]["metod"] = "lora"
     with pytest.raises(SpeechError, match="metod") as caught:
