@@ -69,7 +69,7 @@ class Command(BaseCommand):
         again = [sys.executable, "manage.py", "screenshots", "--here", "--state", state]
         for name in ("out", "user", "scheme", "language", "only"):
             again += [f"--{name}", options[name]]
-        quiet = os.environ | {"LOG_LEVEL": "CRITICAL", "DEBUG": "0"}
+        quiet = os.environ | {"LOG_LEVEL": "ERROR", "DEBUG": "0"}
         if state != "empty":
             changed = {"ANALYTICS_DATABASE_URL": _NO_WAREHOUSE} if state == "error" else {}
             return subprocess.run(again, cwd=settings.BASE_DIR, env=quiet | changed, check=False).returncode
