@@ -99,10 +99,10 @@ ERRORS = {
     "page-unknown": ("/nowhere/", 404),
     "calls-wrong-range": ("/calls/?silence_min=much&talk_max=900", 200),
     "calls-half-a-phrase": ('/calls/?q="cancel+my', 200),
-    "dashboard-no-warehouse": ("/", 200),
-    "dashboard-wrong-dates": ("/?start=2026-31-31&end=never", 200),
-    "agents-no-warehouse": ("/agents/", 200),
-    "queues-no-warehouse": ("/queues/", 200),
+    "dashboard-no-warehouse": ("/", 503),
+    "dashboard-wrong-dates": ("/?start=2026-31-31&end=never", 503),
+    "agents-no-warehouse": ("/agents/", 503),
+    "queues-no-warehouse": ("/queues/", 503),
     "calls-no-warehouse": ("/calls/", 200),
     "operations-no-warehouse": ("/operations/", 200),
 }
@@ -176,7 +176,7 @@ class Studio:
         page.on("pageerror", lambda error: wrong(str(error)))
         page.on(
             "console",
-            lambda said: wrong(said.text) if said.type == "error" and not re.search("40[34]", said.text) else None,
+            lambda said: wrong(said.text) if said.type == "error" and not re.search("40[34]|503", said.text) else None,
         )
 
     def _shoot(self, page: Any, folder: Path, name: str, path: str, status: int) -> None:
