@@ -70,10 +70,10 @@ PAGES = {
 }
 #: Only where there are calls.
 FULL = {
-    "calls-search": "/calls/?q=cancel+contract",
+    "calls-search": "/calls/?q=cancel",
     "calls-nothing-found": "/calls/?q=zebra",
     "dashboard-nothing-then": "/?start=2001-01-01&end=2001-01-31",
-    "review-fix-all-found": "/review/fix-all/?before=please",
+    "review-fix-all-found": "/review/fix-all/?wrong=please&right=Please",
 }
 _UUID = "[0-9a-f-]{36}"
 #: Pages of one thing: the list that links to it, what its address looks like, and how many to picture.
@@ -125,6 +125,7 @@ class Studio:
     only: set[str]
     taken: int = 0
     problems: list[dict[str, str]] = field(default_factory=list)
+    missing: set[str] = field(default_factory=set)
 
     def group(self, width: str, scheme: str, language: str, people: dict[str, str]) -> None:
         """Picture every page of the state in one look; `people` are user names by part, with one password."""
@@ -161,6 +162,8 @@ class Studio:
         if self.state == "full":
             for name, (of, shape, most) in DETAILS.items():
                 links = self._links(page, of, shape)[:most]
+                if not links:
+                    self.missing.add(name)
                 yield from ((f"{name}-{n}" if most > 1 else name, link, 200) for n, link in enumerate(links, 1))
 
     def _links(self, page: Any, path: str, shape: str) -> list[str]:
@@ -195,7 +198,7 @@ class Studio:
         self.taken += 1
 
     def _sheet(self, folder: Path, width: str) -> None:
-        columns, height = (4, 300) if width == "wide" else (8, 420)
+        columns, height = (4, 270) if width == "wide" else (8, 420)
         figures = "".join(
             f'<figure><img src="{escape(one.name)}"><figcaption>{escape(one.stem)}</figcaption></figure>'
             for one in sorted(folder.glob("*.png"))
@@ -252,6 +255,8 @@ def main() -> int:
         browser.close()
     for problem in studio.problems:
         print(f"{problem['page']}: {problem['problem']}")
+    if studio.missing:
+        print(f"not pictured, since this house has none: {', '.join(sorted(studio.missing))}")
     figures = {"state": options.state, "pages": studio.taken, "problems": len(studio.problems)}
     print(json.dumps({"figures": figures, "goals": {"problems": 0}, "met": not studio.problems}))
     return 1 if studio.problems else 0
