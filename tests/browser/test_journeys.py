@@ -133,8 +133,10 @@ def test_an_agent_corrects_ten_segments_without_a_mouse(page: Any, cast: Any) ->
     keyboard = page.keyboard
     page.add_init_script("addEventListener('pointerdown', () => sessionStorage.setItem('mouse', 'used'), true)")
     page.goto("/accounts/login/")
+    page.locator("[name=login]:focus").wait_for()  # what is typed before the page takes the cursor there is lost
     keyboard.type(cast.agent.username)
     keyboard.press("Tab")
+    page.locator("[name=password]:focus").wait_for()
     keyboard.type(PASSWORD)
     keyboard.press("Enter")
     page.wait_for_url(lambda url: "/accounts/login" not in url)
